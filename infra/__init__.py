@@ -1,0 +1,1 @@
+"""What the stack is made of: settings, and one component per step of serving models behind a mesh."""

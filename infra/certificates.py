@@ -1,0 +1,156 @@
+"""The mesh's certificate authority: a root, and the intermediate that istiod signs workload certificates with.
+
+Pure cryptography: nothing here knows of Pulumi, of files or of a cluster. It does not sign workload certificates
+(istiod does) and keeps nothing (the stack's encrypted state does).
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+ROOT_LIFETIME: Final = timedelta(days=3650)
+INTERMEDIATE_LIFETIME: Final = timedelta(days=365)
+# Nodes whose clocks run a little behind must not meet a certificate of the future.
+CLOCK_SKEW: Final = timedelta(minutes=10)
+ISTIOD_HOST: Final = "istiod.istio-system.svc"
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate and its private key, both PEM text; the key is PKCS #8 and stays out of repr()."""
+
+    certificate_pem: str
+    key_pem: str = field(repr=False)
+
+    @property
+    def not_after(self) -> datetime:
+        """When the certificate expires, UTC."""
+        return _certificate(self).not_valid_after_utc
+
+
+def make_root(
+    organization: str = "cluster.local", *, lifetime: timedelta = ROOT_LIFETIME, now: datetime | None = None
+) -> KeyPair:
+    """Make a self-signed root that may sign one level of CAs below it.
+
+    Args:
+        organization: the subject's O; Istio's own CA puts the trust domain there.
+        lifetime: from `now` to the certificate's end.
+        now: UTC; the clock's when not given.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(organization, "Root CA")
+    return _issue(subject, key, subject, key, path_length=1, start=now or datetime.now(UTC), lifetime=lifetime)
+
+
+def make_intermediate(
+    root: KeyPair,
+    organization: str = "cluster.local",
+    *,
+    lifetime: timedelta = INTERMEDIATE_LIFETIME,
+    now: datetime | None = None,
+) -> KeyPair:
+    """Make the CA that istiod signs workload certificates with: below `root`, and with no CA below itself.
+
+    Raises:
+        ValueError: `root` is no certificate with its key, or would expire before the intermediate does.
+    """
+    start = now or datetime.now(UTC)
+    if start + lifetime > root.not_after:
+        raise ValueError(
+            f"the root expires on {root.not_after:%Y-%m-%d}, before the intermediate would; make a new root"
+        )
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name(organization, "Intermediate CA")
+    signer = serialization.load_pem_private_key(root.key_pem.encode(), password=None)
+    if not isinstance(signer, ec.EllipticCurvePrivateKey):
+        raise ValueError("the root's key is no elliptic curve key")  # noqa: TRY004 # a bad value in a PEM text
+    return _issue(
+        subject,
+        key,
+        _certificate(root).subject,
+        signer,
+        path_length=0,
+        start=start,
+        lifetime=lifetime,
+        host=ISTIOD_HOST,
+    )
+
+
+def cacerts(root: KeyPair, intermediate: KeyPair) -> dict[str, str]:
+    """The four keys of the Secret that istiod reads its CA from; ca-key.pem is the only private one.
+
+    The chain is leaf first, as TLS sends it. istiod stops when one of the four is missing.
+    """
+    return {
+        "ca-cert.pem": intermediate.certificate_pem,
+        "ca-key.pem": intermediate.key_pem,
+        "root-cert.pem": root.certificate_pem,
+        "cert-chain.pem": intermediate.certificate_pem + root.certificate_pem,
+    }
+
+
+def _name(organization: str, common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _certificate(pair: KeyPair) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pair.certificate_pem.encode())
+
+
+def _issue(
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    path_length: int,
+    start: datetime,
+    lifetime: timedelta,
+    host: str | None = None,
+) -> KeyPair:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - CLOCK_SKEW)
+        .not_valid_after(start + lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_KEY_USAGE, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+    )
+    if host is not None:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    certificate = builder.sign(signer, hashes.SHA256())
+    return KeyPair(
+        certificate_pem=certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        key_pem=key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+    )
+
+
+_KEY_USAGE: Final = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
