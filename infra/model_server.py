@@ -1,0 +1,171 @@
+"""How TF Serving is run: its configuration files, its command line, its probes, and how it leaves.
+
+Facts this rests on: `GET /v1/models/NAME` answers 200 in every state while `/metadata` answers only once the model is
+AVAILABLE; the server ignores SIGTERM (tensorflow/serving#1853); a missing base path is polled for ever, so only a
+failing startup probe ends such a container, and its last log lines then become its termination message, which
+`pulumi up` shows.
+"""
+
+import math
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import DeploymentSpecArgs, DeploymentStrategyArgs, RollingUpdateDeploymentArgs
+from pulumi_kubernetes.core.v1 import (
+    CapabilitiesArgs,
+    ConfigMapVolumeSourceArgs,
+    ContainerArgs,
+    ContainerPortArgs,
+    HTTPGetActionArgs,
+    LifecycleArgs,
+    LifecycleHandlerArgs,
+    PodSecurityContextArgs,
+    PodSpecArgs,
+    PodTemplateSpecArgs,
+    ProbeArgs,
+    ResourceRequirementsArgs,
+    SeccompProfileArgs,
+    SecurityContextArgs,
+    SleepActionArgs,
+    VolumeArgs,
+    VolumeMountArgs,
+)
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+
+from infra import naming
+from infra.settings import ModelSettings, VersionSettings
+
+CONFIG_FOLDER = "/etc/tfserving"
+PROBE_PERIOD = 2  # seconds
+# Seconds of `up`'s patience beyond the load timeout: scheduling, pulling, and the kill that brings the reason to light.
+AWAIT_MARGIN = 30
+# Seconds between two looks at the base path. The version is pinned, so a look finds nothing new; each costs GCS calls.
+POLL_PERIOD = 60
+# Seconds a pod goes on serving after its removal began: endpoints, then every proxy, have to hear of it first.
+DRAIN_PERIOD = 10
+# Seconds until the kill: TF Serving ignores SIGTERM, so the drain period is all that helps, and the rest is waiting.
+GRACE_PERIOD = DRAIN_PERIOD + 5
+
+
+@dataclass(frozen=True)
+class ModelVersionArgs:
+    """One version of a model.
+
+    Attributes:
+        model: the model; its name is TF Serving's model name as well.
+        version: the version; its name, e.g. "v2", is the subset's as well.
+        namespace: the models' namespace.
+    """
+
+    model: ModelSettings
+    version: VersionSettings
+    namespace: str
+
+
+def model_config(model: str, path: str, model_version: int) -> str:
+    """Return TF Serving's `--model_config_file` (ModelServerConfig in text format), pinned to one version number."""
+    return f"""\
+model_config_list {{
+  config {{
+    name: {_quoted(model)}
+    base_path: {_quoted(path)}
+    model_platform: "tensorflow"
+    model_version_policy {{ specific {{ versions: {model_version} }} }}
+  }}
+}}
+"""
+
+
+def monitoring_config() -> str:
+    """Return TF Serving's `--monitoring_config_file`, with metrics at TF Serving's usual path."""
+    return f'prometheus_config {{ enable: true, path: "{naming.METRICS_PATH}" }}\n'
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def arguments() -> list[str]:
+    """Return the server's command line arguments."""
+    return [
+        f"--port={naming.GRPC_PORT}",
+        f"--rest_api_port={naming.HTTP_PORT}",
+        f"--model_config_file={CONFIG_FOLDER}/models.config",
+        f"--monitoring_config_file={CONFIG_FOLDER}/monitoring.config",
+        f"--file_system_poll_wait_seconds={POLL_PERIOD}",
+    ]
+
+
+def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> DeploymentSpecArgs:
+    """Return the Deployment's spec; `config` is the ConfigMap's name."""
+    return DeploymentSpecArgs(
+        replicas=args.version.replicas,
+        progress_deadline_seconds=args.version.load_timeout_seconds,
+        # A pod goes only after its successor's model is AVAILABLE.
+        strategy=DeploymentStrategyArgs(
+            type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
+        ),
+        selector=LabelSelectorArgs(match_labels=naming.version_selector(args.model.name, args.version.name)),
+        template=PodTemplateSpecArgs(
+            metadata=ObjectMetaArgs(
+                labels={**naming.version_labels(args.model.name, args.version.name), "sidecar.istio.io/inject": "true"},
+                annotations={
+                    # The server's first token request must find the proxy up, or it caches "no token" for good.
+                    "proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}',
+                },
+            ),
+            spec=PodSpecArgs(
+                service_account_name=args.model.name,
+                automount_service_account_token=False,
+                termination_grace_period_seconds=GRACE_PERIOD,
+                security_context=PodSecurityContextArgs(
+                    run_as_non_root=True,
+                    run_as_user=1000,
+                    run_as_group=1000,
+                    seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
+                ),
+                containers=[_container(args)],
+                volumes=[VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=config))],
+            ),
+        ),
+    )
+
+
+def _container(args: ModelVersionArgs) -> ContainerArgs:
+    available = HTTPGetActionArgs(
+        path=f"/v1/models/{args.model.name}/versions/{args.version.model}/metadata", port=naming.HTTP_PORT
+    )
+    return ContainerArgs(
+        name="serving",
+        image=args.version.image,
+        image_pull_policy="IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
+        # The image's own entry point is a shell script without exec.
+        command=["/usr/bin/tensorflow_model_server"],
+        args=arguments(),
+        ports=[
+            ContainerPortArgs(name=naming.GRPC_PORT_NAME, container_port=naming.GRPC_PORT),
+            ContainerPortArgs(name=naming.HTTP_PORT_NAME, container_port=naming.HTTP_PORT),
+        ],
+        startup_probe=ProbeArgs(
+            http_get=available,
+            period_seconds=PROBE_PERIOD,
+            timeout_seconds=PROBE_PERIOD,
+            failure_threshold=math.ceil(args.version.load_timeout_seconds / PROBE_PERIOD),
+            termination_grace_period_seconds=1,  # it serves nobody yet, and its reason is wanted within `up`'s patience
+        ),
+        readiness_probe=ProbeArgs(
+            http_get=available, period_seconds=PROBE_PERIOD, timeout_seconds=PROBE_PERIOD, failure_threshold=3
+        ),
+        lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=DRAIN_PERIOD))),
+        termination_message_policy="FallbackToLogsOnError",
+        resources=ResourceRequirementsArgs(
+            requests=args.version.resources.requests.by_name(), limits=args.version.resources.limits.by_name()
+        ),
+        security_context=SecurityContextArgs(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            capabilities=CapabilitiesArgs(drop=["ALL"]),
+        ),
+        volume_mounts=[VolumeMountArgs(name="config", mount_path=CONFIG_FOLDER, read_only=True)],
+    )
