@@ -1,0 +1,3 @@
+module tfserving-mesh/sandbox/images/caller
+
+go 1.26.0
