@@ -41,12 +41,14 @@ class WrongValueError(ValueError):
     Attributes:
         right: what would be right, a clause to put behind the value.
         example: a value that would be right, as one types it; None when leaving the key out is the way.
+        inside: where in the value, when it is an object.
     """
 
-    def __init__(self, right: str, example: str | None) -> None:
+    def __init__(self, right: str, example: str | None, inside: tuple[str, ...] = ()) -> None:
         super().__init__(right)
         self.right = right
         self.example = example
+        self.inside = inside
 
 
 def whole_number(value: object) -> int | None:

@@ -70,5 +70,5 @@ def selector(model: str) -> dict[str, str]:
 
 
 def version_selector(model: str, version: str) -> dict[str, str]:
-    """The labels a Deployment and a subset find one version's pods by; a Deployment's never change, so no more than these."""
+    """The labels a Deployment and a subset find one version's pods by; no more than these, as they are immutable."""
     return {**selector(model), "version": version}

@@ -5,21 +5,26 @@ tests. What is wrong is raised together, as one `SettingsError` whose problems n
 that mends it.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+import pulumi
+from pulumi.runtime import config as runtime
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from infra import config_fields as fields
-from infra.config_errors import Problem, SettingsError
+from infra.config_errors import Problem, Remove, Report, Set, SettingsError, shown
+from infra.config_names import declare
+from infra.config_shape import decoded, is_from_yaml, keys_of, shaped
+from infra.config_weights import Declared, WeightReader
 from infra.weights import shares
 
 __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
 
-DEFAULT_IMAGE = "tensorflow/serving:2.20.0"
-DEFAULT_CPU = "500m"
-DEFAULT_MEMORY = "2Gi"
+DEFAULT_IMAGE: Final = "tensorflow/serving:2.20.0"
+DEFAULT_CPU: Final = "500m"
+DEFAULT_MEMORY: Final = "2Gi"
+_SCALARS: Final = (int, str)
 
 
 class Section(BaseModel):
@@ -120,8 +125,18 @@ class Resources(Section):
     What is not requested is requested as limited; memory that is not limited is limited as requested.
     """
 
-    requests: Quantities = Field(default_factory=Quantities)
     limits: Quantities = Field(default_factory=Quantities)
+    requests: Quantities = Field(default_factory=Quantities)
+
+    @field_validator("requests")
+    @classmethod
+    def _fits(cls, requests: Quantities, info: ValidationInfo) -> Quantities:
+        limits = info.data.get("limits", Quantities())
+        for name, read in (("cpu", fields.cores), ("memory", fields.octets)):
+            asked, most = getattr(requests, name), getattr(limits, name)
+            if asked and most and read(asked) > read(most):
+                raise fields.WrongValueError("a request is at most its limit", most, (name,))
+        return requests
 
     def filled(self) -> "Resources":
         """The same with what was left out."""
@@ -148,7 +163,7 @@ class ModelInput(Section):
     path: fields.ModelPath = Field(default=None, validate_default=True)
     image: fields.Image | None = None
     stable: str | None = None
-    versions: dict[str, VersionInput]
+    versions: dict[str, VersionInput] = Field(default_factory=dict)
 
 
 class StackInput(Section):
@@ -160,7 +175,7 @@ class StackInput(Section):
     namespace: fields.NamespaceName = "models"
     image: fields.Image = DEFAULT_IMAGE
     egress: EgressSettings = Field(default_factory=EgressSettings)
-    models: dict[str, ModelInput]
+    models: dict[str, ModelInput] = Field(default_factory=dict)
 
 
 class VersionSettings(Section):
@@ -223,59 +238,39 @@ def load() -> Settings:
     Raises:
         SettingsError: with all that is wrong in it.
     """
-    import pulumi  # noqa: PLC0415
-    from pulumi.runtime import config as runtime
-
     values = {**runtime.get_config_env(), **runtime.CONFIG.get()}
-    secrets = frozenset(key for key in values if runtime.is_config_secret(key))
+    secrets = {*runtime.get_config_secret_keys_env(), *filter(runtime.is_config_secret, values)}
     return parse(values, project=pulumi.get_project(), stack=pulumi.get_stack(), secrets=secrets)
 
 
-def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: frozenset[str] = frozenset()) -> Settings:
+def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Collection[str] = ()) -> Settings:
     """Check a stack's config and complete it.
 
     Args:
         config: values as Pulumi hands them on, by full key ("tfserving-mesh:v2Weight"); objects are JSON text.
+        project: the project's name, which is the namespace of its keys.
+        stack: the stack's name.
         secrets: the full keys whose values no message may show.
 
     Raises:
         SettingsError: with all that is wrong in it.
     """
-    own = {key.partition(":")[2]: value for key, value in config.items() if key.startswith(f"{project}:")}
-    raw = {
-        key: json.loads(value) if key in {"cluster", "istio", "egress", "models"} else value
-        for key, value in own.items()
-        if not key.endswith("Weight")
-    }
-    given = StackInput.model_validate(raw)
-    models = []
-    for name, model in given.models.items():
-        names = list(model.versions)
-        stable = model.stable or names[0]
-        weights = {
-            v: int(w) for v in names for w in (config.get(f"{name}:{v}Weight", own.get(f"{v}Weight")),) if w is not None
-        }
-        share = shares(names, stable, weights)
-        models.append(
-            ModelSettings(
-                name=name,
-                path=model.path,
-                image=model.image or given.image,
-                stable=stable,
-                versions=tuple(
-                    VersionSettings(
-                        name=v,
-                        model=x.model,
-                        replicas=x.replicas,
-                        image=x.image or model.image or given.image,
-                        load_timeout_seconds=x.load_timeout_seconds,
-                        resources=x.resources.filled(),
-                        weight=share[v],
-                    )
-                    for v, x in model.versions.items()
-                ),
-            )
-        )
+    typed = {key.removeprefix(f"{project}:"): value for key, value in config.items()}
+    hidden = {key.removeprefix(f"{project}:") for key in secrets}
+    shapes = keys_of(StackInput)
+    report, unread = _decoded({key: shapes[key] in _SCALARS for key in shapes}, typed, hidden)
+    given = shaped(
+        StackInput, {key: report.values[key] for key in shapes if key in typed and key not in unread}, report
+    )
+    declared = declare(project, report)
+    weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
+    _check_egress(report)
+    problems = report.problems()
+    if given is None or problems:
+        raise SettingsError(problems)
+    models = tuple(
+        _model(name, given.models[name], versions, weights[name], given.image) for name, versions in declared.items()
+    )
     return Settings(
         project=project,
         stack=stack,
@@ -285,5 +280,55 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: froze
         namespace=given.namespace,
         image=given.image,
         egress=given.egress,
-        models=tuple(models),
+        models=models,
     )
+
+
+def _decoded(scalar: Mapping[str, bool], typed: Mapping[str, str], hidden: Collection[str]) -> tuple[Report, set[str]]:
+    values: dict[str, Any] = dict(typed)
+    texts: set[str] = set()
+    unread: set[str] = set()
+    report = Report(values, hidden, texts)
+    for key in (key for key, is_scalar in scalar.items() if key in typed and not is_scalar):
+        try:
+            values[key], repeated = decoded(typed[key])
+        except ValueError:
+            unread.add(key)
+            report.add((key,), "it is an object of keys and values", Remove((key,)))
+            continue
+        if not is_from_yaml(typed[key], values[key]):
+            texts.add(key)
+        for name in repeated:
+            message = f"it holds the key {name} twice, and one of the two values would be lost"
+            report.add((key,), message, Set((key,), values[key]), value=shown(typed[key]))
+    return report, unread
+
+
+def _check_egress(report: Report) -> None:
+    for name in ("hosts", "s3", "azure"):
+        items = report.at(("egress", name))
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            if item in items[:index]:
+                place = ("egress", name, index)
+                report.add(place, "it stands in the list already", Remove(place))
+
+
+def _model(
+    name: str, given: ModelInput, declared: Declared, weights: Mapping[str, int], default_image: str
+) -> ModelSettings:
+    stable = declared.stable or declared.versions[0]
+    share = shares(declared.versions, stable, weights)
+    image = given.image or default_image
+    versions = tuple(
+        VersionSettings(
+            name=version,
+            model=given.versions[version].model,
+            replicas=given.versions[version].replicas,
+            image=given.versions[version].image or image,
+            load_timeout_seconds=given.versions[version].load_timeout_seconds,
+            resources=given.versions[version].resources.filled(),
+            weight=share[version],
+        )
+        for version in declared.versions
+    )
+    return ModelSettings(name=name, path=given.path, image=image, stable=stable, versions=versions)

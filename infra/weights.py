@@ -39,10 +39,10 @@ def remainder(weights: Iterable[int]) -> int:
     return WHOLE - sum(weights)
 
 
-def fit(weights: Mapping[str, int]) -> dict[str, int]:
+def fitted(weights: Mapping[str, int]) -> dict[str, int]:
     """Cut weights down, the last ones first, until they fit into the whole; those that fit already stay as they are."""
-    left, fitted = WHOLE, {}
+    left, cut = WHOLE, {}
     for version, weight in weights.items():
-        fitted[version] = min(weight, left)
-        left -= fitted[version]
-    return fitted
+        cut[version] = min(weight, left)
+        left -= cut[version]
+    return cut
