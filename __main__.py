@@ -60,7 +60,7 @@ def deploy(settings: Settings) -> None:
         "models",
         {
             model.name: {
-                "versions": [version.name for version in model.versions],
+                "versions": {version.name: version.model for version in model.versions},
                 "weights": {version.name: version.weight for version in model.versions},
                 "url": naming.model_url(model.name, settings.namespace),
             }

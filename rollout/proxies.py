@@ -1,0 +1,76 @@
+"""The weights that one proxy really has, read from its Envoy and not from any object in the cluster."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.client import CoreV1Api
+from kubernetes.stream import stream
+
+ROUTES = "config_dump?resource=dynamic_route_configs"
+
+
+def execute(api: CoreV1Api, namespace: str, pod: str, container: str, command: list[str], seconds: float = 60) -> str:
+    """Run a command in a container and return what it printed on standard output.
+
+    Raises:
+        RuntimeError: it ended with another code than 0; the message carries its standard error.
+        TimeoutError: it has not ended after `seconds`.
+    """
+    session = stream(
+        api.connect_get_namespaced_pod_exec,
+        pod,
+        namespace,
+        container=container,
+        command=command,
+        stdout=True,
+        stderr=True,
+        _preload_content=False,
+    )
+    session.run_forever(timeout=seconds)
+    if session.is_open():
+        session.close()
+        raise TimeoutError(f"{command[0]} in {namespace}/{pod} has not ended after {seconds:.0f} s")
+    output, errors = session.read_stdout() or "", session.read_stderr() or ""
+    if session.returncode != 0:
+        raise RuntimeError(f"{command[0]} in {namespace}/{pod} ended with {session.returncode}: {errors or output}")
+    return str(output)
+
+
+def route_weights(dump: Mapping[str, Any], host: str, port: int) -> dict[str, int] | None:
+    """Return per cent by subset that a proxy gives requests for `host` on `port`, or None if it has no route for it.
+
+    Args:
+        dump: Envoy's config dump of its dynamic route configurations.
+        host: full DNS name of the Service.
+        port: the Service's port.
+
+    A destination of weight 0 is dropped by Istio before the proxy hears of it, so it is not in the result. A route that
+    names no subset (no VirtualService) is given as the subset "".
+    """
+    for config in dump.get("configs", []):
+        for virtual_host in config.get("route_config", {}).get("virtual_hosts", []):
+            if f"{host}:{port}" in virtual_host.get("domains", []) or virtual_host.get("name") == f"{host}:{port}":
+                return _split(virtual_host["routes"][-1]["route"], host, port)
+    return None
+
+
+def _split(route: Mapping[str, Any], host: str, port: int) -> dict[str, int]:
+    if "cluster" in route:
+        return {_subset(route["cluster"], host, port): 100}
+    clusters = route["weighted_clusters"]["clusters"]
+    return {_subset(cluster["name"], host, port): cluster.get("weight", 0) for cluster in clusters}
+
+
+def _subset(cluster: str, host: str, port: int) -> str:
+    """Take the subset from the name Istio gives a cluster: `outbound|PORT|SUBSET|HOST`."""
+    direction, cluster_port, subset, cluster_host = cluster.split("|")
+    if (direction, cluster_port, cluster_host) != ("outbound", str(port), host):
+        raise ValueError(f"a route for {host}:{port} leads to {cluster}")
+    return subset
+
+
+def proxy_weights(api: CoreV1Api, namespace: str, pod: str, host: str, port: int) -> dict[str, int] | None:
+    """Return `route_weights` of the sidecar of one pod."""
+    dump = execute(api, namespace, pod, "istio-proxy", ["pilot-agent", "request", "GET", ROUTES])
+    return route_weights(json.loads(dump), host, port)

@@ -1,0 +1,63 @@
+"""The project's program on the sandbox: `pulumi up` of the stack `local`, a calling pod, and a look at the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from sandbox.state import State
+
+STACK = "local"
+CALLER_MANIFEST = Path(__file__).with_name("caller.yaml")
+
+
+def deploy(state: State) -> None:
+    """Bring the program up and show what is there.
+
+    Raises:
+        SandboxError: `pulumi up` or the calling pod failed; what they printed stands above.
+    """
+    from sandbox import tour
+    from sandbox.environment import variables as sandbox_variables
+
+    variables = {**os.environ, **sandbox_variables(state, os.environ)}
+    run(["pulumi", "stack", "select", "--create", STACK], state, variables, quiet=True)
+    run(["pulumi", "up", "--yes", "--skip-preview", "--stack", STACK], state, variables)
+    run(["kubectl", "apply", "--server-side", "-f", str(CALLER_MANIFEST)], state, variables, quiet=True)
+    wait = ["kubectl", "-n", "callers", "rollout", "status", "deployment/caller", "--timeout=120s"]
+    run(wait, state, variables, quiet=True)
+    os.environ["KUBECONFIG"] = variables["KUBECONFIG"]
+    tour.show(outputs(state, variables))
+
+
+def outputs(state: State, variables: dict[str, str]) -> dict[str, Any]:
+    """Return the stack's outputs, those that are secret left out."""
+    shown = run(["pulumi", "stack", "output", "--json", "--stack", STACK], state, variables, quiet=True)
+    return dict(json.loads(shown))
+
+
+def run(command: list[str], state: State, variables: dict[str, str], *, quiet: bool = False) -> str:
+    """Run a command in the project's folder; quiet ones print only when they fail.
+
+    Raises:
+        SandboxError: it failed.
+    """
+    ended = subprocess.run(
+        command,
+        cwd=state.checkout,
+        env=variables,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+    )
+    if ended.returncode != 0:
+        said = f":\n{ended.stdout}" if quiet else "; what it said stands above"
+        raise SandboxError(f"`{' '.join(command)}` failed{said}")
+    return ended.stdout or ""

@@ -1,0 +1,234 @@
+"""The project's program on the sandbox, run from a copy of the checkout: a test's weights never reach its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from rollout.proxies import execute, proxy_weights
+
+ROOT = Path(__file__).parents[2]
+STACK = "local"
+MODEL = "half-plus"
+NAMESPACE = "models"
+HOST = f"{MODEL}.{NAMESPACE}.svc.cluster.local"
+PREDICT = f"http://{HOST}:8501/v1/models/{MODEL}:predict"
+# What each version answers to 1.0: half plus two, three, four.
+ANSWERS = {"v1": 2.5, "v2": 3.5, "v3": 4.5}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A Pulumi command that ended; `text` is all it printed."""
+
+    code: int
+    text: str
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """Pulumi's own summary: resources by what was done, e.g. {"updated": 1, "unchanged": 30}."""
+        summary = self.text.rpartition("Resources:")[2]
+        return {what: int(count) for count, what in re.findall(r"(\d+) (\w+)", summary.partition("Duration")[0])}
+
+
+class Stack:
+    """The stack `local`, driven by the real CLI from a copy of the project."""
+
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        self.folder, self.variables = folder, variables
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"Pulumi.{STACK}.yaml"
+
+    def set(self, **values: Any) -> None:
+        """Set keys of the project's namespace; None removes one."""
+        content = yaml.safe_load(self.file.read_text())
+        for key, value in values.items():
+            if value is None:
+                content["config"].pop(f"tfserving-mesh:{key}", None)
+            else:
+                content["config"][f"tfserving-mesh:{key}"] = value
+        self.file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def get(self, key: str) -> Any:
+        return yaml.safe_load(self.file.read_text())["config"].get(f"tfserving-mesh:{key}")
+
+    def command(self, *words: str) -> list[str]:
+        return ["pulumi", *words, "--stack", STACK, "--non-interactive", "--color", "never"]
+
+    def run(self, *words: str, check: bool = True) -> Ended:
+        ran = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        ended = Ended(ran.returncode, ran.stdout)
+        assert not check or ended.code == 0, f"pulumi {' '.join(words)} ended with {ended.code}:\n{ended.text}"
+        return ended
+
+    def up(self, *words: str, check: bool = True) -> Ended:
+        return self.run("up", "--yes", "--skip-preview", *words, check=check)
+
+    def outputs(self) -> dict[str, Any]:
+        return dict(json.loads(self.run("stack", "output", "--json").text))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster's API, and the pod in the mesh that requests are counted from."""
+
+    # The client's models have every field optional; what a test reads of a live object is there, or the test fails.
+    core: Any
+    apps: Any
+    objects: Any
+    admission: Any
+
+    def caller(self) -> str:
+        pods = self.core.list_namespaced_pod("callers", label_selector="app=caller").items
+        running = [p for p in pods if p.status.phase == "Running" and p.metadata.deletion_timestamp is None]
+        assert len(running) == 1, f"callers: {[p.metadata.name for p in pods]}"
+        return str(running[0].metadata.name)
+
+    def send(self, requests: int, *extra: str, url: str = PREDICT) -> dict[str, Any]:
+        """Send predictions of 1.0 from the calling pod; return the load client's report."""
+        command = ["/caller", "load", "--url", url, "--body", '{"instances": [1.0]}', "--requests", str(requests)]
+        command += ["--connections", "16", *extra]
+        return dict(json.loads(execute(self.core, "callers", self.caller(), "caller", command, seconds=300)))
+
+    def count(self, requests: int) -> dict[str, int]:
+        """Send requests and count the answers of each version; every request must be answered."""
+        report = self.send(requests)
+        versions = {answer: version for version, answer in ANSWERS.items()}
+        counts = dict.fromkeys(ANSWERS, 0)
+        for answer in report["answers"]:
+            assert answer["status"] == 200, report
+            counts[versions[json.loads(answer["body"])["predictions"][0]]] += answer["count"]
+        assert sum(counts.values()) == requests, report
+        return counts
+
+    def route(self) -> dict[str, Any]:
+        group = ("networking.istio.io", "v1", NAMESPACE, "virtualservices", MODEL)
+        return dict(self.objects.get_namespaced_custom_object(*group))
+
+    def weights(self) -> dict[str, int]:
+        """Return the weights that stand in the cluster's VirtualService."""
+        destinations = self.route()["spec"]["http"][0]["route"]
+        return {each["destination"]["subset"]: each.get("weight", 0) for each in destinations}
+
+    def pods(self, *namespaces: str) -> dict[str, int]:
+        """Return restart counts by pod UID, sidecars included."""
+        found = {}
+        for namespace in namespaces:
+            for pod in self.core.list_namespaced_pod(namespace).items:
+                statuses = [*(pod.status.container_statuses or []), *(pod.status.init_container_statuses or [])]
+                found[pod.metadata.uid] = sum(status.restart_count for status in statuses)
+        return found
+
+
+def sandbox_variables() -> dict[str, str]:
+    """Return the environment in which commands reach the sandbox; fail with the reason where there is none."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "sandbox", "exec", "--", "env", "-0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode != 0:
+        reason = asked.stderr.strip() or asked.stdout.strip()
+        pytest.exit(f"the end-to-end tests need the sandbox: {reason} (run: make up)", returncode=1)
+    return dict(line.split("=", 1) for line in asked.stdout.split("\0") if line)
+
+
+@pytest.fixture(scope="session")
+def variables() -> dict[str, str]:
+    return sandbox_variables()
+
+
+@pytest.fixture(scope="session")
+def cluster(variables: dict[str, str]) -> Cluster:
+    config.load_kube_config(variables["KUBECONFIG"])  # type: ignore[no-untyped-call]
+    return Cluster(
+        client.CoreV1Api(), client.AppsV1Api(), client.CustomObjectsApi(), client.AdmissionregistrationV1Api()
+    )
+
+
+@pytest.fixture(scope="session")
+def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack as the checkout has it; whatever the tests did to it is put back at the end."""
+    folder = tmp_path_factory.mktemp("project") / "tfserving-mesh"
+    folder.mkdir()
+    for name in ("Pulumi.yaml", f"Pulumi.{STACK}.yaml", "__main__.py"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".sandbox", ".venv"):
+        (folder / name).symlink_to((ROOT / name).resolve())
+    stack = Stack(folder, {**os.environ, **variables})
+    before = stack.file.read_text()
+    stack.up()
+    yield stack
+    stack.file.write_text(before)
+    stack.up("--refresh")
+
+
+@pytest.fixture
+def stack(deployed: Stack) -> Iterator[Stack]:
+    """The stack, with its config put back after the test."""
+    before = deployed.file.read_text()
+    yield deployed
+    if deployed.file.read_text() != before:
+        deployed.file.write_text(before)
+        deployed.up()
+
+
+def wait_for(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait until something holds; fail with `what` was waited for."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.3)
+
+
+def settle(cluster: Cluster, expected: dict[str, int], seconds: float = 15) -> None:
+    """Wait until the calling pod's proxy has the weights."""
+    deadline = time.monotonic() + seconds
+    wanted = {version: weight for version, weight in expected.items() if weight}
+    while (have := proxy_weights(cluster.core, "callers", cluster.caller(), HOST, 8501)) != wanted:
+        assert time.monotonic() < deadline, f"the proxy has {have}, not {wanted}, after {seconds} s"
+        time.sleep(0.2)
+
+
+def models(versions: Sequence[str], **changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a `models` value with these versions of the one model, small and quick to start."""
+    small = {"requests": {"cpu": "10m", "memory": "32Mi"}}
+    entries = {
+        name: {
+            "model": int(name[1:]),
+            "replicas": 1,
+            "loadTimeoutSeconds": 60,
+            "resources": small,
+            **changes.get(name, {}),
+        }
+        for name in versions
+    }
+    return {MODEL: {"path": "/models/half_plus", "versions": entries}}

@@ -1,0 +1,90 @@
+"""The mesh's CA: whose root everything trusts, what is kept, and that no key gets out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from rollout.proxies import execute
+from tests.e2e.conftest import Cluster, Stack
+
+pytestmark = pytest.mark.e2e
+
+SECRETS = "config_dump?resource=dynamic_active_secrets"
+
+
+def workload_secrets(cluster: Cluster) -> dict[str, Any]:
+    """Return what the calling pod's proxy was given: its own chain ("default") and what it trusts ("ROOTCA")."""
+    dump = execute(cluster.core, "callers", cluster.caller(), "istio-proxy", ["pilot-agent", "request", "GET", SECRETS])
+    return {each["name"]: each["secret"] for each in json.loads(dump)["configs"]}
+
+
+def inline(data: dict[str, str]) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(base64.b64decode(data["inline_bytes"]))
+
+
+def cacerts(cluster: Cluster) -> dict[str, bytes]:
+    secret = cluster.core.read_namespaced_secret("cacerts", "istio-system")
+    return {name: base64.b64decode(content) for name, content in secret.data.items()}
+
+
+def test_workload_certificates_chain_to_the_stacks_root(stack: Stack, cluster: Cluster) -> None:
+    root = x509.load_pem_x509_certificate(stack.outputs()["rootCertificate"].encode())
+    secrets = workload_secrets(cluster)
+    assert root in inline(secrets["ROOTCA"]["validation_context"]["trusted_ca"])
+    chain = inline(secrets["default"]["tls_certificate"]["certificate_chain"])
+    assert len(chain) >= 2, "the workload's own certificate and the intermediate"
+    for issued, issuer in zip(chain, [*chain[1:], root], strict=True):
+        if issued != issuer:
+            issued.verify_directly_issued_by(issuer)
+    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://cluster.local/ns/callers/sa/default"]
+
+
+def test_the_injectors_webhook_trusts_the_stacks_root(stack: Stack, cluster: Cluster) -> None:
+    root = x509.load_pem_x509_certificate(stack.outputs()["rootCertificate"].encode())
+    webhooks = cluster.admission.read_mutating_webhook_configuration("istio-sidecar-injector").webhooks
+    assert webhooks
+    for webhook in webhooks:
+        assert x509.load_pem_x509_certificate(base64.b64decode(webhook.client_config.ca_bundle)) == root
+
+
+def test_a_key_is_made_once_and_renewed_when_asked(stack: Stack, cluster: Cluster) -> None:
+    before = cacerts(cluster)
+    assert set(stack.up().changes) == {"unchanged"}
+    assert cacerts(cluster) == before
+
+    stack.set(caGeneration=int(stack.get("caGeneration") or 1) + 1)
+    stack.up()
+    after = cacerts(cluster)
+    assert after["ca-key.pem"] != before["ca-key.pem"]
+    assert after["ca-cert.pem"] != before["ca-cert.pem"]
+    assert after["root-cert.pem"] == before["root-cert.pem"], "a new root would part old pods from new ones"
+    x509.load_pem_x509_certificate(after["ca-cert.pem"]).verify_directly_issued_by(
+        x509.load_pem_x509_certificate(after["root-cert.pem"])
+    )
+
+
+def test_no_private_key_stands_in_state_preview_or_log(stack: Stack, cluster: Cluster) -> None:
+    stack.set(caGeneration=int(stack.get("caGeneration") or 1) + 7)
+    seen = [
+        stack.run("preview", "--diff").text,
+        stack.up("--diff", "--logtostderr", "-v=5", "--debug").text,
+        stack.run("stack", "export").text,
+    ]
+    key = cacerts(cluster)["ca-key.pem"].decode()
+    body = key.splitlines()[1]
+    encoded = base64.b64encode(key.encode()).decode()
+    for text in seen:
+        assert "PRIVATE KEY" not in text
+        assert body not in text
+        assert encoded[40:80] not in text
+    # The same search finds what is public, so it would find a key as well.
+    root = stack.outputs()["rootCertificate"]
+    public = x509.load_pem_x509_certificate(root.encode()).public_bytes(Encoding.PEM).decode().splitlines()[1]
+    assert public in seen[2]
