@@ -173,14 +173,12 @@ def exclusive() -> Iterator[None]:
     Raises:
         SandboxError: another one is at work; it says which process.
     """
-    name = f"\0tfserving-mesh:{state_root()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
         try:
-            lock.bind(name)
+            lock.bind(_lock_name())
         except OSError as error:
-            raise SandboxError(
-                f"another `python -m sandbox` is at work{_holder(name)}: wait for it or end it"
-            ) from error
+            who = f" (process {pid})" if (pid := holder()) else ""
+            raise SandboxError(f"another `python -m sandbox` is at work{who}: wait for it or end it") from error
         lock.listen(8)
         yield
 
