@@ -1,6 +1,7 @@
 """Prints the interpreter's path, its version, and the version of its pip (0.0.0 without one), a line each."""
 
-# ruff: noqa: PTH - importing pathlib takes longer than all of this
+# Importing pathlib takes longer than all of this.
+# ruff: noqa: PTH208
 
 import os
 import sys
