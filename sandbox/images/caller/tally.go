@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	maxAnswers   = 20  // distinct answers listed in a report
-	maxTracked   = 200 // distinct answers told apart while counting
-	maxBodyShown = 500 // bytes of a body in a report
+	maxAnswers   = 20      // distinct answers listed in a report
+	maxTracked   = 200     // distinct answers told apart while counting
+	maxBodyShown = 4 << 10 // bytes of a body in a report
 	maxCached    = 4 << 10
 )
 
