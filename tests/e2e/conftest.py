@@ -1,4 +1,4 @@
-"""The project's program on the sandbox, run from a copy of the checkout: a test's weights never reach its files."""
+"""The program on the sandbox, with a copy of the config: a test's weights never reach the files of the checkout."""
 
 from __future__ import annotations
 
@@ -45,14 +45,12 @@ class Ended:
 
 
 class Stack:
-    """The stack `local`, driven by the real CLI from a copy of the project."""
+    """The stack `local`, driven by the real CLI with a config file of its own."""
 
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
-        self.folder, self.variables = folder, variables
+    folder = ROOT
 
-    @property
-    def file(self) -> Path:
-        return self.folder / f"Pulumi.{STACK}.yaml"
+    def __init__(self, file: Path, variables: dict[str, str]) -> None:
+        self.file, self.variables = file, variables
 
     def set(self, **values: Any) -> None:
         """Set keys of the project's namespace; None removes one."""
@@ -68,7 +66,8 @@ class Stack:
         return yaml.safe_load(self.file.read_text())["config"].get(f"tfserving-mesh:{key}")
 
     def command(self, *words: str) -> list[str]:
-        return ["pulumi", *words, "--stack", STACK, "--non-interactive", "--color", "never"]
+        config = [] if words[0] == "stack" else ["--config-file", str(self.file)]
+        return ["pulumi", *words, *config, "--stack", STACK, "--non-interactive", "--color", "never"]
 
     def run(self, *words: str, check: bool = True) -> Ended:
         ran = subprocess.run(
@@ -176,15 +175,10 @@ def cluster(variables: dict[str, str]) -> Cluster:
 @pytest.fixture(scope="session")
 def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack as the checkout has it; whatever the tests did to it is put back at the end."""
-    folder = tmp_path_factory.mktemp("project") / "tfserving-mesh"
-    folder.mkdir()
-    for name in ("Pulumi.yaml", f"Pulumi.{STACK}.yaml", "__main__.py"):
-        shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (".sandbox", ".venv"):
-        (folder / name).symlink_to((ROOT / name).resolve())
-    stack = Stack(folder, {**os.environ, **variables})
-    before = stack.file.read_text()
+    file = tmp_path_factory.mktemp("config") / f"Pulumi.{STACK}.yaml"
+    shutil.copy(ROOT / file.name, file)
+    before = file.read_text()
+    stack = Stack(file, {**os.environ, **variables})
     stack.up()
     yield stack
     stack.file.write_text(before)

@@ -103,7 +103,7 @@ def restart_dns(cluster: Cluster, corefile: str) -> None:
 @pytest.fixture(scope="module")
 def pod(cluster: Cluster, deployed: Stack) -> Iterator[str]:
     """A pod beside the models, in the mesh."""
-    assert deployed.folder.exists()
+    assert deployed.file.exists()
     name = "egress-probe"
     cluster.core.create_namespaced_pod(
         NAMESPACE,
