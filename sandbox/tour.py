@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,14 @@ class VersionView:
 
 
 def answered_by(answers: Mapping[str, int]) -> dict[int, int]:
-    """Count answers of `GET .../metadata` by the model version that each names; those that name none count as 0."""
+    """Count answers of `GET .../metadata` by the model version that each names; those that name none count as 0.
+
+    TF Serving's metadata begins with the model's name and version; the rest may be cut off.
+    """
     counts: dict[int, int] = {}
     for body, count in answers.items():
-        try:
-            number = int(json.loads(body)["model_spec"]["version"])
-        except (ValueError, KeyError, TypeError):
-            number = 0
+        named = re.match(r'\{"model_spec":\{[^}]*"version":"(\d+)"', body)
+        number = int(named[1]) if named else 0
         counts[number] = counts.get(number, 0) + count
     return counts
 
