@@ -195,7 +195,12 @@ def shown(value: object) -> str:
 
 def closest(word: str, options: Iterable[str]) -> str | None:
     """The option that a typo was meant to be; None when there is no telling. A digit is never a typo: v3 is not v2."""
-    folded = {_folded(option): option for option in options if _digits(option) == _digits(word)}
+    return similar(word, [option for option in options if _digits(option) == _digits(word)])
+
+
+def similar(word: str, options: Iterable[str]) -> str | None:
+    """The option that a word looks most like; None when it looks like none."""
+    folded = {_folded(option): option for option in options}
     matches = difflib.get_close_matches(_folded(word), folded, n=1, cutoff=0.7)
     return folded[matches[0]] if matches else None
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from infra.config_errors import HIDDEN, Remove, Report, Set, closest
+from infra.config_errors import HIDDEN, Remove, Report, Set, closest, similar
 from infra.config_fields import whole_number
 from infra.weights import WHOLE, fitted, remainder
 
@@ -72,14 +72,13 @@ class WeightReader:
             self._report_stray(key, namespace, name)
 
     def _report_stray(self, key: str, namespace: str, name: str) -> None:
+        labels = {version for declared in self._models.values() for version in declared.versions}
         meant = closest(namespace, self._models)
         if meant is not None:
-            self._report.add(
-                (key,),
-                f"there is no model {namespace}; did you mean {meant}:{name}?",
-                *self._report.move((key,), (f"{meant}:{name}",)),
-            )
-        elif any(name == f"{version}Weight" for declared in self._models.values() for version in declared.versions):
+            right = f"{meant}:{name}"
+            edits = self._report.move((key,), (right,))
+            self._report.add((key,), f"there is no model {namespace}; did you mean {right}?", *edits)
+        elif similar(namespace, self._models) or name in {f"{label}Weight" for label in labels}:
             self._report.add((key,), f"there is no model {namespace}, so nothing has this weight", Remove((key,)))
 
     def _sort_short(self, key: str) -> None:

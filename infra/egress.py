@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import naming
 from infra.component import Component
+from infra.objects import KubernetesObject
 from infra.settings import EgressSettings
 
 # TensorFlow reads objects from the first and lists and stats them through the second.
@@ -86,12 +85,14 @@ class EgressRules(Component):
     def __init__(self, name: str, args: EgressRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("EgressRules", name, opts)
         for entry, spec in service_entries(args.allowed).items():
-            CustomResource(
+            KubernetesObject(
                 f"{name}-{entry}",
-                api_version=naming.ISTIO_NETWORKING,
-                kind="ServiceEntry",
-                metadata=ObjectMetaArgs(name=entry, namespace=args.namespace, labels=naming.part_of()),
-                spec=spec,
+                {
+                    "apiVersion": naming.ISTIO_NETWORKING,
+                    "kind": "ServiceEntry",
+                    "metadata": {"name": entry, "namespace": args.namespace, "labels": naming.part_of()},
+                    "spec": spec,
+                },
                 opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
             )
         self.register_outputs({})

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Namespace, Secret
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import certificates, naming
 from infra.component import Component
+from infra.objects import KubernetesObject
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,13 @@ class SidecarInjector(Component):
 
     def __init__(self, name: str, args: SidecarInjectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("SidecarInjector", name, opts)
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}-namespace",
-            metadata=ObjectMetaArgs(name=naming.ISTIO_NAMESPACE, labels=naming.part_of()),
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": naming.ISTIO_NAMESPACE, "labels": naming.part_of()},
+            },
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # Istio's charts look for this name
         )
         # A new pair is offered on every run; the stash keeps its first one.
@@ -60,16 +63,23 @@ class SidecarInjector(Component):
             input=root.output.apply(_issue),
             opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"], replacement_trigger=args.ca_generation)),
         )
-        Secret(
+        KubernetesObject(
             f"{name}-cacerts",
-            metadata=ObjectMetaArgs(
-                name=naming.CACERTS_SECRET, namespace=namespace.metadata.name, labels=naming.part_of()
-            ),
-            data=pulumi.Output.all(root=root.output, intermediate=intermediate.output).apply(_cacerts),
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {
+                    "name": naming.CACERTS_SECRET,
+                    "namespace": namespace.object_name,
+                    "labels": naming.part_of(),
+                },
+                "type": "Opaque",
+                "data": pulumi.Output.all(root=root.output, intermediate=intermediate.output).apply(_cacerts),
+            },
             # istiod mounts it by this name, so it cannot have another.
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
         )
-        self.namespace = namespace.metadata.name
+        self.namespace = namespace.object_name
         self.root_certificate = pulumi.Output.unsecret(root.output.apply(_certificate))
         self.istiod_values = {"global": {"proxy": {"autoInject": "disabled"}}}
         self.register_outputs({})

@@ -8,29 +8,9 @@ failing startup probe ends such a container, and its last log lines then become 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import DeploymentSpecArgs, DeploymentStrategyArgs, RollingUpdateDeploymentArgs
-from pulumi_kubernetes.core.v1 import (
-    CapabilitiesArgs,
-    ConfigMapVolumeSourceArgs,
-    ContainerArgs,
-    ContainerPortArgs,
-    HTTPGetActionArgs,
-    LifecycleArgs,
-    LifecycleHandlerArgs,
-    PodSecurityContextArgs,
-    PodSpecArgs,
-    PodTemplateSpecArgs,
-    ProbeArgs,
-    ResourceRequirementsArgs,
-    SeccompProfileArgs,
-    SecurityContextArgs,
-    SleepActionArgs,
-    VolumeArgs,
-    VolumeMountArgs,
-)
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra import naming
 from infra.settings import ModelSettings, VersionSettings
@@ -97,75 +77,79 @@ def arguments() -> list[str]:
     ]
 
 
-def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> DeploymentSpecArgs:
+def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> dict[str, Any]:
     """Return the Deployment's spec; `config` is the ConfigMap's name."""
-    return DeploymentSpecArgs(
-        replicas=args.version.replicas,
-        progress_deadline_seconds=args.version.load_timeout_seconds,
+    return {
+        "replicas": args.version.replicas,
+        "progressDeadlineSeconds": args.version.load_timeout_seconds,
         # A pod goes only after its successor's model is AVAILABLE.
-        strategy=DeploymentStrategyArgs(
-            type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
-        ),
-        selector=LabelSelectorArgs(match_labels=naming.version_selector(args.model.name, args.version.name)),
-        template=PodTemplateSpecArgs(
-            metadata=ObjectMetaArgs(
-                labels={**naming.version_labels(args.model.name, args.version.name), "sidecar.istio.io/inject": "true"},
-                annotations={
-                    # The server's first token request must find the proxy up, or it caches "no token" for good.
-                    "proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}',
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "selector": {"matchLabels": naming.version_selector(args.model.name, args.version.name)},
+        "template": {
+            "metadata": {
+                "labels": {
+                    **naming.version_labels(args.model.name, args.version.name),
+                    "sidecar.istio.io/inject": "true",
                 },
-            ),
-            spec=PodSpecArgs(
-                service_account_name=args.model.name,
-                automount_service_account_token=False,
-                termination_grace_period_seconds=GRACE_PERIOD,
-                security_context=PodSecurityContextArgs(
-                    run_as_non_root=True,
-                    run_as_user=1000,
-                    run_as_group=1000,
-                    seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
-                ),
-                containers=[_container(args)],
-                volumes=[VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=config))],
-            ),
-        ),
-    )
+                # The server's first token request must find the proxy up, or it caches "no token" for good.
+                "annotations": {"proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}'},
+            },
+            "spec": {
+                "serviceAccountName": args.model.name,
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": GRACE_PERIOD,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 1000,
+                    "runAsGroup": 1000,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [_container(args)],
+                "volumes": [{"name": "config", "configMap": {"name": config}}],
+            },
+        },
+    }
 
 
-def _container(args: ModelVersionArgs) -> ContainerArgs:
-    available = HTTPGetActionArgs(
-        path=f"/v1/models/{args.model.name}/versions/{args.version.model}/metadata", port=naming.HTTP_PORT
-    )
-    return ContainerArgs(
-        name="serving",
-        image=args.version.image,
-        image_pull_policy="IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
+def _container(args: ModelVersionArgs) -> dict[str, Any]:
+    available = {
+        "path": f"/v1/models/{args.model.name}/versions/{args.version.model}/metadata",
+        "port": naming.HTTP_PORT,
+    }
+    return {
+        "name": "serving",
+        "image": args.version.image,
+        "imagePullPolicy": "IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
         # The image's own entry point is a shell script without exec.
-        command=["/usr/bin/tensorflow_model_server"],
-        args=arguments(),
-        ports=[
-            ContainerPortArgs(name=naming.GRPC_PORT_NAME, container_port=naming.GRPC_PORT),
-            ContainerPortArgs(name=naming.HTTP_PORT_NAME, container_port=naming.HTTP_PORT),
+        "command": ["/usr/bin/tensorflow_model_server"],
+        "args": arguments(),
+        "ports": [
+            {"name": naming.GRPC_PORT_NAME, "containerPort": naming.GRPC_PORT},
+            {"name": naming.HTTP_PORT_NAME, "containerPort": naming.HTTP_PORT},
         ],
-        startup_probe=ProbeArgs(
-            http_get=available,
-            period_seconds=PROBE_PERIOD,
-            timeout_seconds=PROBE_PERIOD,
-            failure_threshold=math.ceil(args.version.load_timeout_seconds / PROBE_PERIOD),
-            termination_grace_period_seconds=1,  # it serves nobody yet, and its reason is wanted within `up`'s patience
-        ),
-        readiness_probe=ProbeArgs(
-            http_get=available, period_seconds=PROBE_PERIOD, timeout_seconds=PROBE_PERIOD, failure_threshold=3
-        ),
-        lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=DRAIN_PERIOD))),
-        termination_message_policy="FallbackToLogsOnError",
-        resources=ResourceRequirementsArgs(
-            requests=args.version.resources.requests.by_name(), limits=args.version.resources.limits.by_name()
-        ),
-        security_context=SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            capabilities=CapabilitiesArgs(drop=["ALL"]),
-        ),
-        volume_mounts=[VolumeMountArgs(name="config", mount_path=CONFIG_FOLDER, read_only=True)],
-    )
+        "startupProbe": {
+            "httpGet": available,
+            "periodSeconds": PROBE_PERIOD,
+            "timeoutSeconds": PROBE_PERIOD,
+            "failureThreshold": math.ceil(args.version.load_timeout_seconds / PROBE_PERIOD),
+            "terminationGracePeriodSeconds": 1,  # it serves nobody, and its reason is wanted within `up`'s patience
+        },
+        "readinessProbe": {
+            "httpGet": available,
+            "periodSeconds": PROBE_PERIOD,
+            "timeoutSeconds": PROBE_PERIOD,
+            "failureThreshold": 3,
+        },
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_PERIOD}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {
+            "requests": args.version.resources.requests.by_name(),
+            "limits": args.version.resources.limits.by_name(),
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True}],
+    }

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import naming
 from infra.component import Component
+from infra.objects import KubernetesObject
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,20 @@ class RouteRule(Component):
 
     def __init__(self, name: str, args: RouteRuleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("RouteRule", name, opts)
-        CustomResource(
+        KubernetesObject(
             f"{name}-virtual-service",
-            api_version=naming.ISTIO_NETWORKING,
-            kind="VirtualService",
-            metadata=ObjectMetaArgs(
-                name=args.model,
-                namespace=args.namespace,
-                labels=naming.labels(args.model),
-                # A weight edited by hand is shown as a diff and put back, instead of ending in a field conflict.
-                annotations={"pulumi.com/patchForce": "true"},
-            ),
-            spec=virtual_service(args),
+            {
+                "apiVersion": naming.ISTIO_NETWORKING,
+                "kind": "VirtualService",
+                "metadata": {
+                    "name": args.model,
+                    "namespace": args.namespace,
+                    "labels": naming.labels(args.model),
+                    # A weight edited by hand is shown as a diff and put back, instead of ending in a field conflict.
+                    "annotations": {"pulumi.com/patchForce": "true"},
+                },
+                "spec": virtual_service(args),
+            },
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # one per host, so no two at once
         )
         self.register_outputs({})

@@ -8,15 +8,11 @@ goes before what depends on it has gone.
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.apps.v1 import Deployment
-from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Service, ServiceAccount, ServiceSpecArgs
-from pulumi_kubernetes.core.v1 import ServicePortArgs as Port
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra import naming
 from infra.component import Component
 from infra.model_server import AWAIT_MARGIN, ModelVersionArgs, deployment_spec, model_config, monitoring_config
+from infra.objects import KubernetesObject
 
 
 @dataclass(frozen=True)
@@ -37,16 +33,16 @@ class ModelNamespace(Component):
 
     def __init__(self, name: str, args: ModelNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelNamespace", name, opts)
-        namespace = Namespace(
+        namespace = KubernetesObject(
             f"{name}-namespace",
-            metadata=ObjectMetaArgs(
-                # Fixed: the name is part of every in-mesh URL.
-                name=args.namespace,
-                labels={**naming.part_of(), "istio-injection": "enabled"},
-            ),
-            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": args.namespace, "labels": {**naming.part_of(), "istio-injection": "enabled"}},
+            },
+            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # the name is in every in-mesh URL
         )
-        self.namespace = namespace.metadata.name
+        self.namespace = namespace.object_name
         self.register_outputs({})
 
 
@@ -68,29 +64,30 @@ class ModelService(Component):
 
     def __init__(self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelService", name, opts)
-        metadata = ObjectMetaArgs(name=args.model, namespace=args.namespace, labels=naming.labels(args.model))
-        ServiceAccount(
+        metadata = {"name": args.model, "namespace": args.namespace, "labels": naming.labels(args.model)}
+        KubernetesObject(
             f"{name}-service-account",
-            metadata=metadata,
-            automount_service_account_token=False,  # a model server has no business with the Kubernetes API
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": metadata,
+                "automountServiceAccountToken": False,  # a model server has no business with the Kubernetes API
+            },
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # the name is the mesh identity
         )
-        Service(
+        ports = ((naming.GRPC_PORT_NAME, naming.GRPC_PORT), (naming.HTTP_PORT_NAME, naming.HTTP_PORT))
+        KubernetesObject(
             f"{name}-service",
-            metadata=ObjectMetaArgs(
-                name=args.model,
-                namespace=args.namespace,
-                labels=naming.labels(args.model),
-                # Made before its first version, so that there is nothing behind it to wait for.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=ServiceSpecArgs(
-                selector=naming.selector(args.model),
-                ports=[
-                    Port(name=naming.GRPC_PORT_NAME, port=naming.GRPC_PORT, target_port=naming.GRPC_PORT),
-                    Port(name=naming.HTTP_PORT_NAME, port=naming.HTTP_PORT, target_port=naming.HTTP_PORT),
-                ],
-            ),
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                # Made before its first version, so there is nothing behind it to wait for.
+                "metadata": {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}},
+                "spec": {
+                    "selector": naming.selector(args.model),
+                    "ports": [{"name": port, "port": number, "targetPort": number} for port, number in ports],
+                },
+            },
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # callers know it by this name
         )
         self.register_outputs({})
@@ -101,40 +98,48 @@ class ModelVersion(Component):
 
     def __init__(self, name: str, args: ModelVersionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelVersion", name, opts)
-        child = self.child()
-        fixed = naming.version_name(args.model.name, args.version.name)
         labels = naming.version_labels(args.model.name, args.version.name)
-        config = ConfigMap(
+        metadata = {
+            "name": naming.version_name(args.model.name, args.version.name),
+            "namespace": args.namespace,
+            "labels": labels,
+        }
+        config = KubernetesObject(
             f"{name}-config",
-            # No fixed name: a change makes a new one, and the pods roll to it.
-            metadata=ObjectMetaArgs(namespace=args.namespace, labels=labels),
-            data={
-                "models.config": model_config(args.model.name, args.model.path, args.version.model),
-                "monitoring.config": monitoring_config(),
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                # No fixed name: a change makes a new one, and the pods roll to it.
+                "metadata": {"namespace": args.namespace, "labels": labels},
+                "data": {
+                    "models.config": model_config(args.model.name, args.model.path, args.version.model),
+                    "monitoring.config": monitoring_config(),
+                },
             },
-            opts=child,
+            opts=self.child(),
         )
-        deployment = Deployment(
+        patience = str(args.version.load_timeout_seconds + AWAIT_MARGIN)
+        deployment = KubernetesObject(
             f"{name}-deployment",
-            metadata=ObjectMetaArgs(
-                name=fixed,
-                namespace=args.namespace,
-                labels=labels,
-                annotations={"pulumi.com/timeoutSeconds": str(args.version.load_timeout_seconds + AWAIT_MARGIN)},
-            ),
-            spec=deployment_spec(args, config.metadata.name),
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {**metadata, "annotations": {"pulumi.com/timeoutSeconds": patience}},
+                "spec": deployment_spec(args, config.object_name),
+            },
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # X-vN is what operators look for
         )
-        CustomResource(
+        selector = naming.version_selector(args.model.name, args.version.name)
+        KubernetesObject(
             f"{name}-subset",
-            api_version=naming.ISTIO_NETWORKING,
-            kind="DestinationRule",
-            metadata=ObjectMetaArgs(name=fixed, namespace=args.namespace, labels=labels),
-            spec={
-                "host": naming.service_host(args.model.name, args.namespace),
-                "subsets": [
-                    {"name": args.version.name, "labels": naming.version_selector(args.model.name, args.version.name)}
-                ],
+            {
+                "apiVersion": naming.ISTIO_NETWORKING,
+                "kind": "DestinationRule",
+                "metadata": metadata,
+                "spec": {
+                    "host": naming.service_host(args.model.name, args.namespace),
+                    "subsets": [{"name": args.version.name, "labels": selector}],
+                },
             },
             # Pods before subset: a subset without ready pods would answer 503 to whoever names it.
             opts=self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True)),

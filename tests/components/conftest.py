@@ -61,12 +61,14 @@ class Recorder(MockMonitor):
 
 
 class Provider(Mocks):
-    """A provider that hands inputs back, and a stash that keeps what it is first given."""
+    """A provider that hands inputs back, names what has no name, and keeps what a stash is first given."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         outputs = dict(args.inputs)
         if args.typ == "pulumi:index:Stash":
             outputs["output"] = outputs["input"]
+        if "metadata" in outputs:
+            outputs["metadata"] = {"name": f"{args.name}-1a2b3c4d", **outputs["metadata"]}
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> Any:
