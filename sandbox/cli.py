@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sandbox import environment, lifecycle, status
+from sandbox import environment, lifecycle, stack, status, suite
 from sandbox.errors import SandboxError
 from sandbox.pulumi_env import PluginsError
 from sandbox.state import exclusive, running_state
@@ -59,13 +58,13 @@ def build(context: _Context = None) -> None:
 @app.command()
 def up(
     context: _Context = None,
-    cluster_only: Annotated[bool, typer.Option("--cluster-only", help="Stop before `pulumi up`.")] = False,  # noqa: FBT002
+    cluster_only: Annotated[bool, typer.Option("--cluster-only", help="Stop before `pulumi up`.")] = False,  # noqa: FBT002 - an option
 ) -> None:
     """Build, boot a node, and deploy the stack; twice changes nothing."""
     with _failures(), exclusive():
         state = lifecycle.up(context or None, _console)
         if not cluster_only:
-            importlib.import_module("sandbox.stack").deploy(state)
+            stack.deploy(state)
 
 
 @app.command(name="status")
@@ -95,8 +94,19 @@ def execute(command: Annotated[list[str], typer.Argument(metavar="-- COMMAND..."
             raise SandboxError(f"cannot run {command[0]}: {error.strerror}") from error
 
 
+@app.command(name="test", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def run_tests(arguments: Annotated[list[str] | None, typer.Argument(metavar="-- PYTEST ARGUMENTS...")] = None) -> None:
+    """Run the test levels that need a cluster; brings the sandbox up for them when it is not."""
+    with _failures():
+        raise typer.Exit(suite.run(_console, arguments or []))
+
+
 @app.command()
-def down() -> None:
+def down(
+    leave_cluster: Annotated[  # noqa: FBT002 - an option, given by name
+        bool, typer.Option("--leave-cluster", help="Forget a cluster of yours without `pulumi destroy`.")
+    ] = False,
+) -> None:
     """Remove the sandbox and everything of it; the cache stays."""
     with _failures(), exclusive():
-        lifecycle.down(_console)
+        lifecycle.down(_console, leave_cluster=leave_cluster)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from sandbox import images
+from sandbox import environment, images, stack
 from sandbox.commands import run_logged
 from sandbox.errors import SandboxError
 from sandbox.paths import log_folder
@@ -30,7 +29,7 @@ def use(context: str, console: Console) -> State:
     """
     state = load_state() or new_state(context)
     config = minified(context, _kubeconfig_files())
-    state.root.mkdir(parents=True, exist_ok=True)
+    state.save()
     state.kubeconfig.touch(mode=0o600)
     state.kubeconfig.write_text(yaml.safe_dump(config, sort_keys=False))
     _hand_over_images(context, state, console)
@@ -60,8 +59,18 @@ def _hand_over_images(context: str, state: State, console: Console) -> None:
 
 
 def leave(state: State) -> None:
-    """Take the stack out of the user's cluster before its record is deleted."""
-    importlib.import_module("sandbox.stack").destroy(state)
+    """Take the stack out of the user's cluster before its record is deleted.
+
+    Raises:
+        SandboxError: `pulumi destroy` failed; what it printed stands above.
+    """
+    if not any((state.root / "pulumi-state").rglob(f"{stack.STACK}.json")):
+        return  # nothing was ever deployed
+    settings = {**os.environ, **environment.variables(state, os.environ)}
+    try:
+        stack.run(["pulumi", "destroy", "--yes", "--skip-preview", "--stack", stack.STACK], state, settings)
+    except SandboxError as error:
+        raise SandboxError(f"{error}. To forget a cluster that is no longer there: down --leave-cluster") from error
 
 
 def _kubeconfig_files() -> list[Path]:

@@ -18,7 +18,7 @@ from sandbox.paths import cache_root, log_folder
 
 _HERE = Path(__file__).resolve().parent
 _KUBERNETES_VERSION = "v1.35.4"
-_PULUMI_VERSION = "v3.250.0"
+PULUMI_VERSION = "v3.250.0"
 
 # Links are what differs from a plain `go build`: no debug information, no path of this machine.
 _BUILD_FLAGS = ("-mod=readonly", "-buildvcs=false", "-trimpath")
@@ -54,7 +54,7 @@ PULUMI = GoTool(
     "pulumi",
     _HERE / "tools/pulumi",
     "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-    (("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", _PULUMI_VERSION),),
+    (("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", PULUMI_VERSION),),
     2500,
 )
 KUBERNETES_PLUGIN = GoTool("pulumi-resource-kubernetes", _HERE / "plugins/kubernetes", ".", (), 1500)

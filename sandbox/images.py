@@ -139,11 +139,7 @@ def build(image: Image) -> None:
             archive.write_layer(out, [(source.path(), source.inside) for source in image.files])
         layers = [materials.root_file_system(), layer] if image.with_root_file_system else [layer]
         with staged.open("wb") as out:
-            settings = {
-                "Env": [_PATH],
-                "Entrypoint": list(image.entrypoint),
-                "User": image.user,
-            }
+            settings = {"Env": [_PATH], "Entrypoint": list(image.entrypoint), "User": image.user}
             archive.write_archive(out, image.reference, settings, layers)
         staged.replace(final)
     except OSError as error:

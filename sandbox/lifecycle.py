@@ -132,8 +132,12 @@ def leftovers() -> bool:
     return state_root().exists() or network.owned_by(state_root())
 
 
-def down(console: Console) -> None:
+def down(console: Console, *, leave_cluster: bool = False) -> None:
     """Remove the sandbox, or what is left of one; the cache stays.
+
+    Args:
+        console: gets the progress.
+        leave_cluster: forget a user's own cluster without touching it.
 
     Raises:
         SandboxError: it belongs to another checkout that is still there, or something cannot be removed.
@@ -145,7 +149,7 @@ def down(console: Console) -> None:
         return
     if state is not None and state.checkout.exists():
         refuse_foreign(state)
-    if state is not None and state.context is not None and state.health is Health.RUNNING:
+    if state is not None and state.context is not None and not leave_cluster:
         external.leave(state)
     run_steps([Step("remove the sandbox", partial(clear, state))], console)
 
@@ -160,10 +164,10 @@ def _load_even_damaged() -> State | None:
 def clear(state: State | None) -> None:
     """Remove processes, interface, control groups and folders of a sandbox, however much of it there is."""
     root = state_root()
-    if state is None or state.context is None:
+    if (root / node.MADE).exists() or network.owned_by(root):
         machine.require_root()
         node.remove(root)
     materials.remove_charts(CHECKOUT if state is None else state.checkout)
-    shutil.rmtree(root, ignore_errors=False)
+    shutil.rmtree(root)
     if not any(root.parent.iterdir()):
         root.parent.rmdir()

@@ -13,6 +13,8 @@ from sandbox.errors import GIB, SandboxError, require_space
 BOOT_SPACE = 4 * GIB  # images twice (archive and unpacked), etcd, logs
 _MODULES = ("overlay", "br_netfilter", "veth", "bridge", "nf_conntrack", "xt_conntrack", "xt_REDIRECT", "xt_comment")
 
+_NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--uts", "--ipc")
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -64,13 +66,17 @@ def require_machine(state_root: Path, scratch: Path) -> None:
         # Best effort: a feature may be built in under another name. What really is missing shows below.
         subprocess.run([modprobe, "--quiet", "--all", *_MODULES], capture_output=True, check=False)
     for feature in FEATURES:
-        _try(feature, scratch)
+        require_feature(feature, scratch)
 
 
-def _try(feature: Feature, scratch: Path) -> None:
-    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--uts", "--ipc"]
+def require_feature(feature: Feature, scratch: Path) -> None:
+    """Try a feature and leave no trace of it.
+
+    Raises:
+        SandboxError: the kernel refuses; the message has its reason.
+    """
     done = subprocess.run(
-        [*command, "sh", "-c", feature.script, scratch],
+        [*_NAMESPACES, "sh", "-c", feature.script, scratch],
         capture_output=True,
         text=True,
         env=system_environment(),

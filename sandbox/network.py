@@ -35,7 +35,7 @@ def require_free_addresses(state_root: Path) -> None:
         used = route.get("dst", "default")
         if used == "default" or route.get("dev") in {INTERFACE, None}:
             continue
-        network = ipaddress.ip_network(used)
+        network = ipaddress.IPv4Network(used)
         for ours in (LINK, PODS):
             if ours.overlaps(network) and network.prefixlen > 8:  # a VPN's 10.0.0.0/8 gives way to a longer prefix
                 raise SandboxError(

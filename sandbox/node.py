@@ -19,6 +19,8 @@ from sandbox.errors import SandboxError
 from sandbox.images import Image
 from sandbox.state import Process, State
 
+MADE = "made.json"
+"""In the state folder: the folders that were made outside of it. It is there from before a boot touches anything."""
 _INIT = Path(__file__).resolve().parent / "node-init.sh"
 _NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "--ipc")
 _ENTER = ("--mount", "--net", "--pid", "--uts", "--ipc")
@@ -70,7 +72,7 @@ def _prepare(state: State) -> None:
     for source in mounts:
         source.mkdir(parents=True, exist_ok=True)
     made = [str(folder) for target in mounts.values() for folder in _missing_folders(target)]
-    (state.root / "made.json").write_text(json.dumps(sorted(set(made))))
+    (state.root / MADE).write_text(json.dumps(sorted(set(made))))
     for target in mounts.values():
         target.mkdir(parents=True, exist_ok=True)
     (state.root / "mounts").write_text("".join(f"{source} {target}\n" for source, target in mounts.items()))
@@ -182,7 +184,7 @@ def remove(root: Path) -> None:
     _end_processes(root)
     network.disconnect(root)
     cgroups.remove()
-    _remove_made(root / "made.json")
+    _remove_made(root / MADE)
 
 
 def _end_processes(root: Path) -> None:

@@ -14,12 +14,12 @@ from sandbox import images
 NODE_NAME = "sandbox"
 INTERFACE = "tfserving-mesh"
 """The host's end of the pair of interfaces that joins it to the node."""
-LINK = ipaddress.ip_network("10.243.255.0/30")
+LINK = ipaddress.IPv4Network("10.243.255.0/30")
 HOST_ADDRESS, NODE_ADDRESS = (str(address) for address in LINK.hosts())
-PODS = ipaddress.ip_network("10.244.0.0/16")
-NODE_PODS = ipaddress.ip_network("10.244.0.0/24")
+PODS = ipaddress.IPv4Network("10.244.0.0/16")
+NODE_PODS = ipaddress.IPv4Network("10.244.0.0/24")
 """The part of PODS that the one node has: what the host has a route to."""
-SERVICES = ipaddress.ip_network("10.96.0.0/12")
+SERVICES = ipaddress.IPv4Network("10.96.0.0/12")
 CGROUP = "tfserving-mesh-sandbox"
 KUBERNETES_VERSION = "v1.35.4"
 

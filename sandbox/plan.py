@@ -17,7 +17,7 @@ from sandbox.progress import Step
 from sandbox.pulumi_env import find_tools
 
 _MEGABYTE = 1024**2
-_PULUMI_TOOLS = {tool.binary: tool for tool in (gotools.PULUMI, gotools.LANGUAGE_HOST, gotools.KUBERNETES_PLUGIN)}
+PULUMI_TOOLS = {tool.binary: tool for tool in (gotools.PULUMI, gotools.LANGUAGE_HOST, gotools.KUBERNETES_PLUGIN)}
 _IMAGE_SPACE = 450 * _MEGABYTE
 """The largest image's archive and, while it is written, its layer."""
 
@@ -35,7 +35,7 @@ def path_folder() -> Path:
 def go_tools(context: str | None) -> list[GoTool]:
     """The Go programs that this user needs: nothing is built in place of what there already is."""
     chosen = find_tools(pulumi_folder(), os.environ)
-    wanted = [_PULUMI_TOOLS[tool.name] for tool in chosen.all if not tool.real]
+    wanted = [PULUMI_TOOLS[tool.name] for tool in chosen.all if not tool.real]
     if context is None:
         wanted += gotools.CLUSTER
     elif _users_kubectl() is None:
@@ -76,7 +76,7 @@ def build_steps(context: str | None) -> list[Step]:
 def link_tools(context: str | None) -> None:
     """Put what was built under its own name where pulumi_env and PATH expect it."""
     for tool in go_tools(context):
-        if tool.binary in _PULUMI_TOOLS:
+        if tool.binary in PULUMI_TOOLS:
             _link(pulumi_folder() / tool.binary, gotools.target(tool))
         elif tool is gotools.KUBECTL:
             _link(path_folder() / tool.binary, gotools.target(tool))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from sandbox import node, plan
+from sandbox import gotools, node, plan
 from sandbox.commands import output_of, system_environment
 from sandbox.errors import SandboxError
 from sandbox.lifecycle import leftovers
+from sandbox.pulumi_env import find_tools
 from sandbox.state import Health, State, holder, load_state
 
 
@@ -44,11 +46,17 @@ def show(console: Console) -> bool:
         _line(console, "cluster", f"yours: {state.context}")
     elif state.node is not None:
         _line(console, "node", f"process {state.node.pid}, its logs in {node.logs(state)}")
+    for tool in find_tools(plan.pulumi_folder(), os.environ).all:
+        _line(console, tool.name, f"yours: {tool.path}" if tool.real else f"the sandbox's own{_version(tool.name)}")
     return state.health is Health.RUNNING and _show_cluster(state, console)
 
 
+def _version(binary: str) -> str:
+    return f", {gotools.PULUMI_VERSION}" if binary == gotools.PULUMI.binary else ", a stand-in"
+
+
 def _line(console: Console, name: str, value: str) -> None:
-    console.print(f"{name:<20}{value}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{name:<28}{value}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show_cluster(state: State, console: Console) -> bool:
