@@ -6,7 +6,7 @@ from infra import naming
 from infra.cluster import ExistingCluster, ExistingClusterArgs
 from infra.egress import EgressRules, EgressRulesArgs
 from infra.injector import SidecarInjector, SidecarInjectorArgs
-from infra.istio import Istio, IstioArgs
+from infra.istio import Istio, IstioArgs, IstioNamespace
 from infra.model_server import ModelVersionArgs
 from infra.routing import RouteRule, RouteRuleArgs
 from infra.serving import ModelNamespace, ModelNamespaceArgs, ModelService, ModelServiceArgs, ModelVersion
@@ -24,10 +24,9 @@ def deploy_model(settings: Settings, model: ModelSettings, opts: pulumi.Resource
         )
         for version in model.versions
     ]
-    shares = {version.name: version.weight for version in model.versions}
     RouteRule(
         model.name,
-        RouteRuleArgs(model=model.name, namespace=settings.namespace, shares=shares),
+        RouteRuleArgs(model=model.name, namespace=settings.namespace, shares=model.weights),
         pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[service, *versions])),
     )
 
@@ -36,18 +35,24 @@ def deploy(settings: Settings) -> None:
     """Compose the components in the guide's order and export what an operator asks for first."""
     cluster = ExistingCluster("cluster", ExistingClusterArgs(access=settings.cluster))
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
-    injector = SidecarInjector("injector", SidecarInjectorArgs(ca_generation=settings.ca_generation), on_cluster)
+    new_only = pulumi.ResourceOptions(providers=[cluster.new_only])
+    system = IstioNamespace("istio-system", new_only)
+    injector = SidecarInjector(
+        "injector",
+        SidecarInjectorArgs(namespace=system.namespace, ca_generation=settings.ca_generation),
+        on_cluster,
+    )
     istio = Istio(
         "istio",
         IstioArgs(
             source=settings.istio,
-            namespace=injector.namespace,
+            namespace=system.namespace,
             injector_values=injector.istiod_values,
             outbound_policy=settings.egress.policy,
         ),
         pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[injector])),
     )
-    namespace = ModelNamespace("models", ModelNamespaceArgs(namespace=settings.namespace), on_cluster)
+    namespace = ModelNamespace("models", ModelNamespaceArgs(namespace=settings.namespace), new_only)
     in_mesh = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[istio, namespace]))
     egress = EgressRules("egress", EgressRulesArgs(namespace=settings.namespace, allowed=settings.egress), in_mesh)
     can_load = pulumi.ResourceOptions.merge(in_mesh, pulumi.ResourceOptions(depends_on=[egress]))
@@ -61,7 +66,7 @@ def deploy(settings: Settings) -> None:
         {
             model.name: {
                 "versions": {version.name: version.model for version in model.versions},
-                "weights": {version.name: version.weight for version in model.versions},
+                "weights": model.weights,
                 "url": naming.model_url(model.name, settings.namespace),
             }
             for model in settings.models

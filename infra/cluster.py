@@ -25,20 +25,33 @@ class ExistingClusterArgs:
 
 
 class ExistingCluster(Component):
-    """A cluster that is there already; owns nothing but the provider that talks to it."""
+    """A cluster that is there already; owns nothing but the providers that talk to it.
+
+    Attributes:
+        provider: for objects in the program's own namespaces. It takes over an object that is there already, so that an
+            `up` which was killed after making one and before recording it is finished by the next.
+        new_only: for the namespaces themselves. It refuses one that is there already: that is somebody else's, and
+            would be deleted with all that is in it by `destroy`.
+    """
 
     provider: Provider
+    new_only: Provider
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ExistingCluster", name, opts)
-        self.provider = Provider(
-            f"{name}-kubernetes",
-            kubeconfig=args.access.kubeconfig,
-            context=args.access.context,
+        self.provider = self._connect(f"{name}-kubernetes", args.access, upsert_existing_objects=True)
+        self.new_only = self._connect(f"{name}-kubernetes-new-only", args.access, upsert_existing_objects=False)
+        self.register_outputs({})
+
+    def _connect(self, name: str, access: settings.ExistingCluster, *, upsert_existing_objects: bool) -> Provider:
+        return Provider(
+            name,
+            kubeconfig=access.kubeconfig,
+            context=access.context,
             # Without an identifier, moving the kubeconfig file would replace every object in the cluster.
-            cluster_identifier=args.access.context,
+            cluster_identifier=access.context,
             # `cacerts` is watched by istiod and must change in place: between delete and create it would have no CA.
             enable_secret_mutable=True,
+            upsert_existing_objects=upsert_existing_objects,
             opts=self.child(),
         )
-        self.register_outputs({})

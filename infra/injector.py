@@ -23,10 +23,12 @@ class SidecarInjectorArgs:
     """The injector's CA.
 
     Attributes:
+        namespace: istiod's.
         ca_generation: raising it makes a new intermediate key under the same root. istiod takes it up without a
             restart, and certificates of the old one stay valid until they expire.
     """
 
+    namespace: pulumi.Input[str]
     ca_generation: int
 
 
@@ -37,21 +39,11 @@ class SidecarInjector(Component):
     in one trust bundle for a while.
     """
 
-    namespace: pulumi.Output[str]
     root_certificate: pulumi.Output[str]
     istiod_values: Mapping[str, Any]
 
     def __init__(self, name: str, args: SidecarInjectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("SidecarInjector", name, opts)
-        namespace = KubernetesObject(
-            f"{name}-namespace",
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": naming.ISTIO_NAMESPACE, "labels": naming.part_of()},
-            },
-            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # Istio's charts look for this name
-        )
         # A new pair is offered on every run; the stash keeps its first one.
         root = pulumi.Stash(
             f"{name}-root",
@@ -70,7 +62,7 @@ class SidecarInjector(Component):
                 "kind": "Secret",
                 "metadata": {
                     "name": naming.CACERTS_SECRET,
-                    "namespace": namespace.object_name,
+                    "namespace": args.namespace,
                     "labels": naming.part_of(),
                 },
                 "type": "Opaque",
@@ -79,7 +71,6 @@ class SidecarInjector(Component):
             # istiod mounts it by this name, so it cannot have another.
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
         )
-        self.namespace = namespace.object_name
         self.root_certificate = pulumi.Output.unsecret(root.output.apply(_certificate))
         self.istiod_values = {"global": {"proxy": {"autoInject": "disabled"}}}
         self.register_outputs({})

@@ -14,6 +14,7 @@ from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
 
 from infra import naming
 from infra.component import Component
+from infra.objects import KubernetesObject
 from infra.settings import IstioSettings
 
 # Seconds Helm waits for a chart's workloads: images of a fresh node are pulled within it.
@@ -68,6 +69,23 @@ def istiod_values(args: IstioArgs) -> dict[str, Any]:
         "base": {"validationFailurePolicy": "Fail"},
     }
     return merge_values(own, args.source.values.istiod, args.injector_values)
+
+
+class IstioNamespace(Component):
+    """The control plane's namespace; it is there before Istio, to hold the CA that istiod starts with."""
+
+    namespace: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("IstioNamespace", name, opts)
+        metadata = {"name": naming.ISTIO_NAMESPACE, "labels": naming.part_of()}
+        namespace = KubernetesObject(
+            f"{name}-namespace",
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata},
+            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # Istio's charts look for this name
+        )
+        self.namespace = namespace.object_name
+        self.register_outputs({})
 
 
 class Istio(Component):

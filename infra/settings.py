@@ -211,6 +211,11 @@ class ModelSettings(Section):
     stable: str
     versions: tuple[VersionSettings, ...]
 
+    @property
+    def weights(self) -> dict[str, int]:
+        """Percent by version, in the order of `versions`."""
+        return {version.name: version.weight for version in self.versions}
+
 
 class Settings(Section):
     """All of a stack's config, checked and complete.

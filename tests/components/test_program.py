@@ -270,7 +270,14 @@ def test_pods_run_without_privileges(program: Program) -> None:
 def test_every_object_goes_to_the_stacks_own_cluster(program: Program) -> None:
     kubernetes = [r for r in program.resources if r.token.startswith("kubernetes:")]
     assert kubernetes
-    assert {resource.provider for resource in kubernetes} == {"cluster-kubernetes"}
+    providers = {resource.token: resource.provider for resource in kubernetes}
+    assert providers.pop("kubernetes:core/v1:Namespace") == "cluster-kubernetes-new-only"
+    assert set(providers.values()) == {"cluster-kubernetes"}
+
+
+def test_a_namespace_that_is_somebody_elses_is_refused_and_an_unrecorded_object_taken_over(program: Program) -> None:
+    takes_over = {r.name: r.inputs.get("upsertExistingObjects") for r in program.of("pulumi:providers:kubernetes")}
+    assert takes_over == {"cluster-kubernetes": "true", "cluster-kubernetes-new-only": "false"}
 
 
 def test_a_stack_without_cloud_resources_does_not_pay_for_pulumi_gcp() -> None:
