@@ -256,6 +256,6 @@ def _apply(tree: dict[Any, Any], edit: Edit) -> None:
         inner = inner[step]
     last: Any = edit.place[-1]
     if isinstance(edit, Set):
-        inner[last] = edit.value
+        inner[last] = deepcopy(edit.value)
     elif isinstance(inner, list) or last in inner:
         del inner[last]

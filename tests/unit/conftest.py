@@ -13,6 +13,7 @@ import pytest
 from infra import settings
 
 PROJECT = "tfserving-mesh"
+ROUNDS = 4
 STEP = re.compile(r'\.?([^.\[\]]+)|\[([0-9]+)\]|\["((?:[^"\\]|\\"|\\)*)"\]')
 
 
@@ -37,6 +38,17 @@ class StackConfig:
         except settings.SettingsError as error:
             return error.problems
         return ()
+
+    def only(self) -> settings.Problem:
+        (problem,) = self.problems()
+        return problem
+
+    def mend(self) -> None:
+        """Run what the problems say until nothing is wrong; a key that is renamed may bring a wrong value to light."""
+        for _ in range(ROUNDS):
+            for problem in self.problems():
+                self.run(problem.fix)
+        self.parse()
 
     def run(self, line: str) -> None:
         """Run commands as the CLI would, with its refusals."""

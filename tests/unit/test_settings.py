@@ -21,7 +21,7 @@ Make = Callable[..., Any]
 
 
 def weights(found: settings.Settings) -> dict[str, dict[str, int]]:
-    return {model.name: {version.name: version.weight for version in model.versions} for model in found.models}
+    return {model.name: model.weights for model in found.models}
 
 
 def stack_file(name: str) -> dict[str, Any]:

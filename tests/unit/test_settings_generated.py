@@ -186,7 +186,7 @@ FAULTS: Final[list[Fault]] = [
 def test_every_good_config_is_read_and_its_weights_share_the_whole(stack_of: Make, choices: bytes) -> None:
     config, expected = good(picker(choices))
     found = stack_of(config).parse()
-    shares = {model.name: {version.name: version.weight for version in model.versions} for model in found.models}
+    shares = {model.name: model.weights for model in found.models}
     assert shares == expected
     for weights in shares.values():
         assert sum(weights.values()) == 100
