@@ -44,8 +44,8 @@ def _tool(tool: GoTool, inside: str) -> Source:
     return Source(lambda: gotools.target(tool), lambda: gotools.key(tool), inside)
 
 
-def _static(reference: str, tool: GoTool) -> Image:
-    inside = f"usr/local/bin/{tool.binary}"
+def _static(reference: str, tool: GoTool, folder: str = "usr/local/bin/") -> Image:
+    inside = f"{folder}{tool.binary}"
     return Image(reference, (_tool(tool, inside),), (f"/{inside}",), (tool,))
 
 
@@ -101,7 +101,7 @@ MODEL_SERVER = Image(
     ("/usr/bin/tensorflow_model_server",),
     (gotools.MODEL_SERVER,),
 )
-CALLER = _static("docker.io/tfserving-mesh/caller:sandbox", gotools.CALLER)
+CALLER = _static("docker.io/tfserving-mesh/caller:sandbox", gotools.CALLER, "")
 WORKLOADS = (MODEL_SERVER, CALLER)
 
 
