@@ -46,9 +46,6 @@ func main() {
 
 // serve answers the engine until it closes the connection's process or asks this one to end.
 func serve(engineAddress string) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-
 	host := newHost(engineAddress)
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Init: func(server *grpc.Server) error {
@@ -60,15 +57,24 @@ func serve(engineAddress string) error {
 		return fmt.Errorf("could not start the language host: %w", err)
 	}
 	fmt.Println(handle.Port)
-
-	select {
-	case <-signals:
-	case <-engineGone():
-	case err = <-handle.Done:
-	}
+	err = untilEnd(handle.Done)
 	// Not a graceful stop of the server: nothing is waiting for an answer any more, and it takes most of a second.
 	host.end()
 	return err
+}
+
+// untilEnd waits until the work has ended, this process is asked to end, or the engine is gone.
+func untilEnd(work <-chan error) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	select {
+	case <-signals:
+		return nil
+	case <-engineGone():
+		return nil
+	case err := <-work:
+		return err
+	}
 }
 
 // engineGone is closed when the engine has died. It holds the other end of this process's standard input, so that

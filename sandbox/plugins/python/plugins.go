@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -188,5 +187,11 @@ func runDynamicProvider(args []string) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Exec(command.Path, command.Args, environment(command))
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	// Not exec: the SDK's provider does not notice that the engine is gone, and would stay for ever.
+	host, ended := newHost(""), make(chan error, 1)
+	go func() { ended <- host.wait(command, command.Wait) }()
+	err = untilEnd(ended)
+	host.end()
+	return err
 }
