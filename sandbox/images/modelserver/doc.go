@@ -15,6 +15,9 @@
 //   - SIGTERM is ignored, so that a pod ends by its grace period or by a preStop hook;
 //   - the gRPC health service says SERVING from the moment the port opens, for "", "ModelService" and "PredictionService".
 //
+// The gRPC port serves PredictionService (Predict, GetModelMetadata, and Classify and Regress as errors) and
+// ModelService.GetModelStatus; MultiInference and HandleReloadConfigRequest are unimplemented.
+//
 // What it does not do: it reads no SavedModel and no gs:// path (that is a base path that cannot be found), runs no
 // warmup records, batches nothing (batching flags and files are checked and otherwise ignored), and has no profiler, ALTS
 // or TLS. Flags for these are accepted, so that a command line written for the real server works.

@@ -16,6 +16,7 @@ import (
 // SERVING, as the real one does not: the port opens only when the models are there.
 func newGRPCServer(core *core) *grpc.Server {
 	server := grpc.NewServer(channelArguments(core.options.grpcArguments)...)
+	registerAPI(server, core)
 	if core.options.healthcheck {
 		checks := health.NewServer()
 		checks.SetServingStatus("ModelService", healthpb.HealthCheckResponse_SERVING)

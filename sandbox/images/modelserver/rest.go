@@ -223,10 +223,15 @@ func (c *restCall) examples(content, kind string) *status {
 	if _, _, failure := c.core.find(c.spec); failure != nil {
 		return failure
 	}
-	if signature = orDefault(signature, defaultSignature); signature != defaultSignature {
+	return c.core.refuseExamples(orDefault(signature, defaultSignature), kind)
+}
+
+// refuseExamples is why a classify ("classification") or regress ("regression") call cannot be answered.
+func (c *core) refuseExamples(signature, kind string) *status {
+	if signature != defaultSignature {
 		return invalid("No signature was found with the name: " + signature)
 	}
-	if c.core.options.methodCheck {
+	if c.options.methodCheck {
 		wanted := map[string]string{"classification": "classify", "regression": "regress"}[kind]
 		return invalid("Expected " + kind + " signature method_name to be tensorflow/serving/" + wanted + ". Was: " + predictMethod)
 	}

@@ -146,9 +146,13 @@ var configSchema = compileSchema(&descriptorpb.FileDescriptorProto{
 	},
 })
 
-// compileSchema links a description; it can only fail by a mistake in this file, which every test would show.
+// compileSchema links a description and makes it known to those that import it. It can only fail by a mistake in such a
+// description, which every test would show.
 func compileSchema(described *descriptorpb.FileDescriptorProto) protoreflect.FileDescriptor {
 	file, err := protodesc.NewFile(described, protoregistry.GlobalFiles)
+	if err == nil {
+		err = protoregistry.GlobalFiles.RegisterFile(file)
+	}
 	if err != nil {
 		panic(err)
 	}
