@@ -155,7 +155,8 @@ def one_of(*choices: str) -> BeforeValidator:
 
 
 def _namespace_is_free(value: str) -> bool:
-    return is_name(value) and value != "istio-system" and not value.startswith("kube-")
+    # the program makes the namespace, and these are there already
+    return is_name(value) and value not in {"default", "istio-system"} and not value.startswith("kube-")
 
 
 def _host_is_outside(value: str) -> bool:
@@ -168,7 +169,7 @@ NamespaceName = Annotated[
     str,
     _text(
         _namespace_is_free,
-        "the models' namespace is a DNS label (a-z, 0-9 and -, 63 at most), and none of istio-system and kube-*",
+        "the namespace is a DNS label (a-z, 0-9 and -, 63 at most), and none of default, istio-system and kube-*",
         "models",
     ),
 ]

@@ -11,6 +11,8 @@ from infra.config_fields import MODEL_NAME_LIMIT, VERSION_NAME_LIMIT, is_name
 from infra.config_weights import PROVIDERS, Declared
 
 _RIGHT: Final = "begins with a letter, holds a-z, 0-9 and - only, does not end in - and has at most {limit} characters"
+_SOMEBODY_ELSES: Final = "a model's name is a namespace in the config, and this one is somebody else's"
+_CLUSTERS_OWN: Final = "a model's name is a service account's too, and Kubernetes has one of this name everywhere"
 _NO_MODELS: Final = "a stack serves at least one model"
 _NO_VERSIONS: Final = "a model has at least one version"
 
@@ -74,12 +76,13 @@ def _stable(model: str, given: object, names: list[str], report: Report) -> str 
 
 
 def _check_models(models: Iterable[str], project: str, report: Report) -> None:
-    taken = {*models, *PROVIDERS, project}
+    reserved = dict.fromkeys((*PROVIDERS, project), _SOMEBODY_ELSES) | {"default": _CLUSTERS_OWN}
+    taken = {*models, *reserved}
     for model in models:
         if not is_name(model, MODEL_NAME_LIMIT, letter_first=True):
             right = f"a model's name {_RIGHT.format(limit=MODEL_NAME_LIMIT)}"
-        elif model in {*PROVIDERS, project}:
-            right = "a model's name is a namespace in the config, and this one is somebody else's"
+        elif model in reserved:
+            right = reserved[model]
         else:
             continue
         place = ("models", model)

@@ -60,6 +60,12 @@ def test_a_models_name_that_is_somebody_elses_namespace(stack: Make, inception: 
     broken.mend()
 
 
+def test_a_model_is_not_called_as_the_account_that_kubernetes_makes(stack: Make, inception: dict[str, Any]) -> None:
+    broken = stack(models={"default": inception["inception"]})
+    assert "a service account's too" in broken.only().message
+    broken.mend()
+
+
 @pytest.mark.parametrize("name", ["V2", "2", "v.2", "v_2", "a" * 21, "v2-"])
 def test_a_versions_name_that_is_no_label(stack: Make, name: str) -> None:
     broken = stack(models={"m": {"path": "/m", "versions": {"v2": {"model": 1}, name: {"model": 7}}}})
@@ -140,7 +146,7 @@ def test_an_object_that_is_none(stack: Make, inception: dict[str, Any], key: str
 
 
 WRONG: dict[str, list[Any]] = {
-    "namespace": ["istio-system", "kube-system", "kube-x", "A", "", "a.b", "-a", "a" * 64],
+    "namespace": ["default", "istio-system", "kube-system", "kube-x", "A", "", "a.b", "-a", "a" * 64],
     "image": [
         "tensorflow/serving",
         "tensorflow/serving:latest",
