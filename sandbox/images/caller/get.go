@@ -65,7 +65,7 @@ func get(target *target) *outcome {
 	seen.Ms = round(milliseconds(time.Since(started)))
 	if err != nil {
 		seen.Kind, seen.Error = kindOf(err), err.Error()
-		seen.Outcome = outcomeOf(err, connection.opened > 0)
+		seen.Outcome = outcomeOf(err)
 		seen.Reached = seen.Outcome == "reached"
 		return seen
 	}
@@ -85,13 +85,13 @@ func refusedByMesh(answer answer) bool {
 
 // outcomeOf sorts errors. Under REGISTRY_ONLY a sidecar takes the TCP connection and then drops it, so a connection that
 // stood and was closed before any answer counts as blocked, and one that was never taken as refused.
-func outcomeOf(err error, connected bool) string {
-	switch kind := kindOf(err); {
-	case kind == "certificate":
+func outcomeOf(err error) string {
+	switch kindOf(err) {
+	case "certificate":
 		return "reached"
-	case connected && (kind == "reset" || kind == "closed"):
+	case "reset", "closed":
 		return "blocked"
-	case kind == "refused":
+	case "refused":
 		return "refused"
 	default:
 		return "failed"

@@ -63,11 +63,17 @@ func TestABlockedHostIsToldFromAReachedOne(t *testing.T) {
 		w.WriteHeader(502)
 		io.WriteString(w, "the origin's own trouble")
 	})
+	gateway := site(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", "envoy") // of a proxy at the other end, which passes its upstream's words on
+		w.WriteHeader(502)
+		io.WriteString(w, "upstream connect error")
+	})
 	for _, c := range []struct{ url, outcome string }{
+		{gateway, "reached"},
 		{"https://" + closing, "blocked"}, {"http://" + closing, "blocked"}, {"https://" + resetting, "blocked"},
 		{sidecar, "blocked"}, {origin, "reached"}, {"https://127.0.0.1:1", "refused"}, {"https://" + silent, "failed"},
 	} {
-		got := getting(t, c.url, "--timeout", "500ms")
+		got := getting(t, c.url, "--timeout", "2s")
 		if got.Outcome != c.outcome || got.Reached != (c.outcome == "reached") {
 			t.Errorf("%s: %+v, want %s", c.url, got, c.outcome)
 		}

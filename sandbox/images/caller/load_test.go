@@ -74,6 +74,32 @@ func TestARequestThatMeetsAClosingConnectionIsLostAndNotRetried(t *testing.T) {
 	}
 }
 
+func TestARequestThatCannotBeWrittenIsNotSentOverAnotherConnection(t *testing.T) {
+	var accepted atomic.Int64
+	ended := make(chan struct{})
+	address := sockets(t, func(connection net.Conn) {
+		accepted.Add(1)
+		http.ReadRequest(bufio.NewReader(connection))
+		io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		<-ended
+		connection.Close()
+	})
+	defer close(ended)
+	target, err := (&targetFlags{timeout: 5 * time.Second}).target("http://" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection := &connection{target: target}
+	defer connection.close()
+	if _, err := connection.send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	connection.socket.(*net.TCPConn).CloseWrite()
+	if _, err := connection.send(t.Context()); err == nil || kindOf(err) != "reset" || accepted.Load() != 1 {
+		t.Errorf("got %v over %d connections", err, accepted.Load())
+	}
+}
+
 func TestAConnectionClosedWhileIdleIsReplaced(t *testing.T) {
 	address := sockets(t, func(connection net.Conn) {
 		turns := 0
