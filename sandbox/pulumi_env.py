@@ -256,15 +256,13 @@ def _fill_plugins(folder: Path, tools: Tools, environ: Mapping[str, str]) -> Non
 
 
 def _link(source: Path, target: Path) -> None:
-    if target.is_symlink():
-        if target.readlink() == source:
-            return
-        target.unlink()
-    elif target.is_dir():
+    if target.is_symlink() and target.readlink() == source:
+        return
+    if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
-    else:
-        target.unlink(missing_ok=True)
-    target.symlink_to(source)
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    staged.symlink_to(source)
+    staged.replace(target)  # at once: another command may be at it too
 
 
 def _path(environ: Mapping[str, str], tools: Tools, ours: Path, checkout: Path, *, stand_ins_first: bool) -> str:

@@ -120,9 +120,11 @@ func attachPolicyPack(ctx context.Context, command *exec.Cmd, stdout io.Writer) 
 		return nil, fmt.Errorf("could not get stack configuration: %w", err)
 	}
 	if stack != nil {
-		config, err := json.Marshal(stack.GetConfig())
-		if err != nil {
-			return nil, fmt.Errorf("could not marshal stack configuration: %w", err)
+		config := []byte("{}") // an empty map arrives as none, and the SDK cannot read null
+		if len(stack.GetConfig()) > 0 {
+			if config, err = json.Marshal(stack.GetConfig()); err != nil {
+				return nil, fmt.Errorf("could not marshal stack configuration: %w", err)
+			}
 		}
 		command.Env = append(command.Env,
 			"PULUMI_ORGANIZATION="+stack.GetOrganization(),
