@@ -135,7 +135,13 @@ def test_an_object_may_be_set_as_one_json_text(stack: Make, inception: dict[str,
 
 
 def test_what_other_programs_and_providers_keep_in_the_stack_is_theirs(stack: Make, inception: dict[str, Any]) -> None:
-    theirs = {"gcp:project": "p", "kubernetes:context": "c", "pulumi:tags": "{}", "other:thing": "x", "aws:region": "r"}
+    theirs = {
+        "gcp:project": "p",
+        "kubernetes:context": "c",
+        "pulumi:tags": "{}",
+        "other:thing": "x",
+        "gcp:v2Weight": "5",
+    }
     assert stack(theirs, models=inception).parse()
 
 

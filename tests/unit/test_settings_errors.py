@@ -266,6 +266,21 @@ def test_things_that_stand_twice_in_a_list(stack: Make, inception: dict[str, Any
     assert broken.parse().egress.hosts == ("a.b", "c.d")
 
 
+def test_no_command_shifts_what_the_next_one_names(stack: Make, inception: dict[str, Any]) -> None:
+    broken = stack(models=inception, egress={"s3": ["x", {"region": "us", "bucket": "abc"}]})
+    for problem in broken.problems():
+        broken.run(problem.fix)
+    assert [(item.region, item.bucket) for item in broken.parse().egress.s3] == [("us-east-1", "abc")]
+
+
+@pytest.mark.parametrize("gcs", ['"gcs": 5', '"gcs": true, "gcs": 5'])
+def test_each_command_for_a_text_makes_the_same_whole(stack: Make, inception: dict[str, Any], gcs: str) -> None:
+    broken = stack(models=inception, egress=f'{{ "hosts": ["a.b", "a.b", "c.d"], {gcs} }}')
+    assert len({problem.fix for problem in broken.problems()}) == 1
+    broken.run(broken.problems()[-1].fix)
+    assert broken.parse().egress.hosts == ("a.b", "c.d")
+
+
 def test_all_that_is_wrong_is_told_at_once(stack: Make, inception: dict[str, Any]) -> None:
     inception["inception"]["versions"]["v2"] = {"modle": 2}
     broken = stack(

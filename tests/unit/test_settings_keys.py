@@ -167,3 +167,5 @@ def test_a_resnet_50_is_not_taken_for_a_resnet_101(stack: Make, inception: dict[
     inception["resnet-101"] = inception.pop("inception")
     problem = stack({"resnet-50:v2Weight": "5"}, models=inception).only()
     assert problem.fix == "pulumi config rm resnet-50:v2Weight"
+    problem = stack({"resnet-50:canaryWeight": "5"}, models=inception).only()
+    assert problem.fix == "pulumi config rm resnet-50:canaryWeight"
