@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from pathlib import Path
 
 from sandbox.commands import output_of, system_environment
@@ -18,7 +19,7 @@ def _ip(*arguments: str, inside: int | None = None) -> str:
 
 def interface_exists() -> bool:
     """True when the host's end is there."""
-    return Path("/sys/class/net", INTERFACE).exists()
+    return any(name == INTERFACE for _, name in socket.if_nameindex())
 
 
 def require_free_addresses(state_root: Path) -> None:

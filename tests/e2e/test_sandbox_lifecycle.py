@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -60,7 +61,7 @@ class Traces:
             frozenset(processes),
             # Which mounts there are, by source and target: the ids in front of them count up.
             frozenset(" ".join(line.split()[:2]) for line in Path("/proc/self/mounts").read_text().splitlines()),
-            frozenset(path.name for path in Path("/sys/class/net").iterdir()),
+            frozenset(name for _, name in socket.if_nameindex()),
             said("ip", "route", "show", "table", "all"),
             "\n".join(line for line in said("iptables-save").splitlines() if not line.startswith("#")),
             frozenset(str(folder) for folder in folders if folder.exists()),
