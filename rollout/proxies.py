@@ -7,8 +7,6 @@ from typing import Any
 from kubernetes.client import CoreV1Api
 from kubernetes.stream import stream
 
-ROUTES = "config_dump?resource=dynamic_route_configs"
-
 
 def execute(api: CoreV1Api, namespace: str, pod: str, container: str, command: list[str], seconds: float = 60) -> str:
     """Run a command in a container and return what it printed on standard output.
@@ -70,7 +68,13 @@ def _subset(cluster: str, host: str, port: int) -> str:
     return subset
 
 
+def config_dump(api: CoreV1Api, namespace: str, pod: str, resource: str) -> dict[str, Any]:
+    """Return one kind of resource of a sidecar's Envoy, e.g. "dynamic_route_configs" or "dynamic_active_secrets"."""
+    command = ["pilot-agent", "request", "GET", f"config_dump?resource={resource}"]
+    printed = execute(api, namespace, pod, "istio-proxy", command)
+    return dict(json.loads(printed[printed.index("{") :]))  # the agent may print log lines of its own first
+
+
 def proxy_weights(api: CoreV1Api, namespace: str, pod: str, host: str, port: int) -> dict[str, int] | None:
     """Return `route_weights` of the sidecar of one pod."""
-    dump = execute(api, namespace, pod, "istio-proxy", ["pilot-agent", "request", "GET", ROUTES])
-    return route_weights(json.loads(dump), host, port)
+    return route_weights(config_dump(api, namespace, pod, "dynamic_route_configs"), host, port)

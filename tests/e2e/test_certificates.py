@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from rollout.proxies import execute
+from rollout.proxies import config_dump
 from tests.e2e.conftest import Cluster, Stack
 
 pytestmark = pytest.mark.e2e
 
-SECRETS = "config_dump?resource=dynamic_active_secrets"
-
 
 def workload_secrets(cluster: Cluster) -> dict[str, Any]:
     """Return what the calling pod's proxy was given: its own chain ("default") and what it trusts ("ROOTCA")."""
-    dump = execute(cluster.core, "callers", cluster.caller(), "istio-proxy", ["pilot-agent", "request", "GET", SECRETS])
-    return {each["name"]: each["secret"] for each in json.loads(dump)["configs"]}
+    dump = config_dump(cluster.core, "callers", cluster.caller(), "dynamic_active_secrets")
+    return {each["name"]: each["secret"] for each in dump["configs"]}
 
 
 def inline(data: dict[str, str]) -> list[x509.Certificate]:
