@@ -266,6 +266,12 @@ def test_things_that_stand_twice_in_a_list(stack: Make, inception: dict[str, Any
     assert broken.parse().egress.hosts == ("a.b", "c.d")
 
 
+def test_helm_is_not_handed_a_number_that_json_does_not_have(stack: Make, inception: dict[str, Any]) -> None:
+    broken = stack(models=inception, istio='{"values": {"istiod": {"traceSampling": NaN}}}')
+    assert broken.only().key == "istio"
+    broken.mend()
+
+
 def test_no_command_shifts_what_the_next_one_names(stack: Make, inception: dict[str, Any]) -> None:
     broken = stack(models=inception, egress={"s3": ["x", {"region": "us", "bucket": "abc"}]})
     for problem in broken.problems():
