@@ -132,10 +132,6 @@ func (w Writer) Update(
 	if err != nil {
 		return nil, nil, err
 	}
-	if object.IsCRD(inputs) {
-		after, err = w.replace(ctx, client, obj, before)
-		return after, before, err
-	}
 	for attempt := 1; ; attempt++ {
 		after, err = w.applyOver(ctx, client, obj, before, ignored)
 		if attempt == 3 || !movedOn(err) {
@@ -150,6 +146,9 @@ func (w Writer) Update(
 func (w Writer) applyOver(
 	ctx context.Context, client dynamic.ResourceInterface, obj, before *unstructured.Unstructured, ignored []string,
 ) (*unstructured.Unstructured, error) {
+	if object.IsCRD(obj.Object) {
+		return w.replace(ctx, client, obj, before)
+	}
 	live := before
 	if !w.Preview {
 		var err error
