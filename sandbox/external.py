@@ -28,7 +28,7 @@ def use(context: str, console: Console) -> State:
         SandboxError: there is no such context, or kind could not load an image.
     """
     state = load_state() or new_state(context)
-    config = minified(context, _kubeconfig_files())
+    config = minified(context, kubeconfig_files())
     state.save()
     state.kubeconfig.touch(mode=0o600)
     state.kubeconfig.write_text(yaml.safe_dump(config, sort_keys=False))
@@ -39,7 +39,7 @@ def use(context: str, console: Console) -> State:
 def _hand_over_images(context: str, state: State, console: Console) -> None:
     archives = {image.reference: images.target(image) for image in images.WORKLOADS}
     if not context.startswith("kind-") or shutil.which("kind") is None:
-        console.print(f"Load these images into the nodes of {context}; the cluster cannot pull them:")
+        console.print(f"Load these images into the nodes of {context}; the cluster cannot pull them:", soft_wrap=True)
         for reference, archive in archives.items():
             console.print(f"  {reference}  {archive}", soft_wrap=True, highlight=False)
         return
@@ -73,7 +73,8 @@ def leave(state: State) -> None:
         raise SandboxError(f"{error}. To forget a cluster that is no longer there: down --leave-cluster") from error
 
 
-def _kubeconfig_files() -> list[Path]:
+def kubeconfig_files() -> list[Path]:
+    """Where kubectl looks for the user's clusters."""
     configured = [Path(entry) for entry in os.environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
     return configured or [Path.home() / ".kube" / "config"]
 

@@ -38,12 +38,13 @@ def up(context: str | None, console: Console) -> State:
     """
     state = _present(context, console)
     if context is not None:
+        external.minified(context, external.kubeconfig_files())  # a typo is told before a long build, not after it
         build(context, console)
         return external.use(context, console)
     if state is None:
         return _boot(console)
     build(context, console)
-    return _refresh(state)
+    return _refresh(state, console)
 
 
 def _present(context: str | None, console: Console) -> State | None:
@@ -114,7 +115,7 @@ def _boot(console: Console) -> State:
     return boot.state
 
 
-def _refresh(state: State) -> State:
+def _refresh(state: State, console: Console) -> State:
     """See that a sandbox that is said to run answers, and give it the images that were built anew since."""
     try:
         node.kubectl(state, "get", "--raw=/readyz", "--request-timeout=30s")
@@ -124,6 +125,7 @@ def _refresh(state: State) -> State:
             "then `python -m sandbox down` and `up` again"
         ) from error
     node.import_images(state, plan.image_list(None))
+    console.print("The sandbox is running.")
     return state
 
 

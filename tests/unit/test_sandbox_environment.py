@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from sandbox import environment, external, network, node_config, status
+from sandbox import environment, external, lifecycle, network, node_config, status
 from sandbox.errors import SandboxError
 from sandbox.paths import CHECKOUT
 from sandbox.progress import Step, run_steps
@@ -170,3 +170,12 @@ def test_outside_a_sandbox_a_command_says_so_in_one_line(command: str, tmp_path:
 def test_a_state_of_a_users_cluster_needs_no_proxy_settings(state: State) -> None:
     own = replace(state, context="kind-mine")
     assert "NO_PROXY" not in environment.variables(own, {"PATH": "/usr/bin", "HTTPS_PROXY": "http://proxy:3128"})
+
+
+def test_a_mistyped_context_is_told_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    monkeypatch.setattr(lifecycle, "build", lambda *_: pytest.fail("built"))
+    with pytest.raises(SandboxError, match="no kubeconfig context kind-mine; there are: none"):
+        lifecycle.up("kind-mine", Console())
+    assert not (tmp_path / "state").exists()
