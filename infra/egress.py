@@ -75,7 +75,7 @@ def service_entries(allowed: EgressSettings) -> dict[str, dict[str, Any]]:
         accounts = [f"{entry.account}.blob.core.windows.net" for entry in allowed.azure]
         entries["azure-blob"] = https_entry([*accounts, "login.microsoftonline.com"])
     for host in allowed.hosts:
-        entries[f"host-{host.replace('.', '-')}"] = https_entry([host])
+        entries[f"host.{host}"] = https_entry([host])
     return entries
 
 

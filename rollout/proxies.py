@@ -25,13 +25,15 @@ def execute(api: CoreV1Api, namespace: str, pod: str, container: str, command: l
         stderr=True,
         _preload_content=False,
     )
-    session.run_forever(timeout=seconds)
-    if session.is_open():
-        session.close()
-        raise TimeoutError(f"{command[0]} in {namespace}/{pod} has not ended after {seconds:.0f} s")
-    output, errors = session.read_stdout() or "", session.read_stderr() or ""
-    if session.returncode != 0:
-        raise RuntimeError(f"{command[0]} in {namespace}/{pod} ended with {session.returncode}: {errors or output}")
+    try:
+        session.run_forever(timeout=seconds)
+        if session.is_open():
+            raise TimeoutError(f"{command[0]} in {namespace}/{pod} has not ended after {seconds:.0f} s")
+        output, errors = session.read_stdout() or "", session.read_stderr() or ""
+        if session.returncode != 0:
+            raise RuntimeError(f"{command[0]} in {namespace}/{pod} ended with {session.returncode}: {errors or output}")
+    finally:
+        session.sock.shutdown()  # `close` leaves the socket of a session that the server ended first
     return str(output)
 
 

@@ -17,6 +17,12 @@ def bounds(weight: int) -> tuple[int, int]:
     return int(low), int(high)
 
 
+def differences(diff: str) -> list[str]:
+    """Return the lines of a diff that name a value which is added, removed or changed."""
+    lines = (line.strip() for line in diff.splitlines())
+    return [line for line in lines if line.startswith(("~ ", "+", "-")) and not line.endswith(("{", "[", "(update)"))]
+
+
 @pytest.mark.parametrize("weight", [0, 5, 25])
 def test_requests_follow_the_configured_weight(stack: Stack, cluster: Cluster, weight: int) -> None:
     stack.set(v2Weight=weight)
@@ -45,11 +51,9 @@ def test_a_step_changes_two_weights_and_touches_no_pod(stack: Stack, cluster: Cl
 
     stack.set(v2Weight=35)
     preview = stack.run("preview", "--diff")
-    changed = [
-        line.strip() for line in preview.text.splitlines() if line.strip().startswith(("~", "+", "-")) and ": " in line
-    ]
-    changed = [line for line in changed if not line.endswith(("{", "["))]
-    assert changed == ["~ weight: 90 => 65", "~ weight: 10 => 35"], preview.text
+    resources, _, outputs = preview.text.partition("--outputs:--")
+    assert differences(resources) == ["~ weight: 90 => 65", "~ weight: 10 => 35"], preview.text
+    assert differences(outputs.partition("Resources:")[0]) == ["~ v1: 90 => 65", "~ v2: 10 => 35"], preview.text
     assert preview.changes["update"] == 1
 
     assert stack.up().changes.keys() == {"updated", "unchanged"}
