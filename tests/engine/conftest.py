@@ -31,7 +31,7 @@ import yaml
 
 from sandbox.paths import CHECKOUT
 from sandbox.plan import pulumi_folder
-from sandbox.pulumi_env import KUBERNETES, Tools, find_tools, pulumi_environment
+from sandbox.pulumi_env import KUBERNETES, PluginsError, Tools, find_tools, pulumi_environment
 
 STACK = "test"
 TIMEOUT_SECONDS = 180.0
@@ -246,10 +246,13 @@ def _succeeded(args: Sequence[str], outcome: Outcome) -> None:
 @pytest.fixture(scope="session")
 def tools() -> Tools:
     """The Pulumi CLI and language host in use; fails, never skips, where they are missing."""
-    found = find_tools(pulumi_folder(), os.environ)
+    try:
+        found = find_tools(pulumi_folder(), os.environ)
+    except PluginsError as error:
+        pytest.fail(str(error), pytrace=False)
     missing = [name for name in found.to_build if name != KUBERNETES]
     if missing:
-        pytest.fail(f"{' and '.join(missing)}: neither on PATH nor built. Run: python -m sandbox build")
+        pytest.fail(f"{' and '.join(missing)}: neither on PATH nor built. Run: python -m sandbox build", pytrace=False)
     return found
 
 
@@ -257,7 +260,7 @@ def tools() -> Tools:
 def kubernetes_plugin(tools: Tools) -> Tools:
     """The same, with the Kubernetes plugin: for tests that need it."""
     if KUBERNETES in tools.to_build:
-        pytest.fail(f"{KUBERNETES}: neither on PATH nor built. Run: python -m sandbox build")
+        pytest.fail(f"{KUBERNETES}: neither on PATH nor built. Run: python -m sandbox build", pytrace=False)
     return tools
 
 
