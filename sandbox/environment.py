@@ -19,14 +19,12 @@ def variables(state: State, environ: Mapping[str, str]) -> dict[str, str]:
     Raises:
         SandboxError: PLUGINS asks for plugins that are not there.
     """
-    own = str(plan.path_folder())
-    path = os.pathsep.join(entry for entry in environ.get("PATH", "").split(os.pathsep) if entry and entry != own)
     try:
-        found = pulumi_environment(state.root, state.checkout, plan.pulumi_folder(), {**environ, "PATH": path})
+        found = pulumi_environment(state.root, state.checkout, plan.pulumi_folder(), environ)
     except PluginsError as error:
         raise SandboxError(str(error)) from error
     result = found | {
-        "PATH": _order(found.get("PATH", path), str(state.checkout / ".venv" / "bin"), own),
+        "PATH": _order(found["PATH"], str(state.checkout / ".venv" / "bin"), str(plan.path_folder())),
         "KUBECONFIG": str(state.kubeconfig),
     }
     return result | (_no_proxy(environ) if state.context is None else {})

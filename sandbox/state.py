@@ -136,7 +136,7 @@ def running_state() -> State:
     """
     state = load_state()
     if state is None:
-        raise SandboxError("no sandbox is running: start it with `python -m sandbox up`")
+        raise SandboxError(f"no sandbox is running: {_how_to_get_one()}")
     if state.health is Health.GONE:
         raise SandboxError("the sandbox's processes were ended from outside: `python -m sandbox up` starts it again")
     if state.health is Health.INTERRUPTED:
@@ -144,6 +144,11 @@ def running_state() -> State:
         raise SandboxError(f"the sandbox is not complete yet: {remedy}")
     refuse_foreign(state)
     return state
+
+
+def _how_to_get_one() -> str:
+    at_work = holder()
+    return f"one is being made by process {at_work}" if at_work else "start it with `python -m sandbox up`"
 
 
 def refuse_foreign(state: State) -> None:

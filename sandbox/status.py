@@ -22,7 +22,9 @@ def show(console: Console) -> bool:
     """Print the state of the sandbox; True when it runs and Kubernetes answers."""
     state = load_state()
     if state is None:
-        if leftovers():
+        if at_work := holder():
+            console.print(f"No sandbox is running yet: process {at_work} is building it, or removing the last one.")
+        elif leftovers():
             console.print("No sandbox is running; one that never started has left something: `python -m sandbox down`.")
         else:
             console.print("No sandbox is running: start it with `python -m sandbox up`.")

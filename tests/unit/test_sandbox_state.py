@@ -111,6 +111,11 @@ def test_two_at_once_are_refused_and_the_second_is_told_who_is_first() -> None:
         pass
 
 
+def test_while_one_is_being_made_nobody_is_told_to_start_one() -> None:
+    with exclusive(), pytest.raises(SandboxError, match=rf"being made by process {os.getpid()}"):
+        running_state()
+
+
 def test_a_relative_folder_in_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_root() == Path.home() / ".cache" / "tfserving-mesh"
