@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto.status_pb2 import Status
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, errors_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto.status_pb2 import Status
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -100,7 +100,8 @@ class Failed(Exception):  # noqa: N818 - what the engine calls it
     def __init__(self, error: grpc.RpcError) -> None:
         self.message = str(error.details())
         super().__init__(self.message)
-        self.id, self.state, self.reasons = "", None, list[str]()
+        self.id, self.reasons = "", list[str]()
+        self.state: Tree | None = None
         self.inputs: Tree | None = None
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":

@@ -21,7 +21,7 @@ LABELS = {"app": "a"}
 POD = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "c", "image": "a:1"}]}}
 
 
-def stored(plugin: Plugin, token: str, inputs: Tree, live: Tree | None = None) -> Resource:
+def stored(token: str, inputs: Tree, live: Tree | None = None) -> Resource:
     """A resource as if it had been created: what the server added is `live`."""
     state = copy.deepcopy(inputs) | (live or {})
     state |= {"__inputs": inputs, "__initialApiVersion": inputs["apiVersion"], "__fieldManager": "pulumi-kubernetes-1"}
@@ -32,7 +32,7 @@ def stored(plugin: Plugin, token: str, inputs: Tree, live: Tree | None = None) -
 def difference(plugin: Plugin, token: str, before: Tree, after: Tree) -> Any:
     """The diff between two programs."""
     olds = plugin.check(token, "a", before)
-    return plugin.diff(stored(plugin, token, olds), plugin.check(token, "a", after, olds=olds))
+    return plugin.diff(stored(token, olds), plugin.check(token, "a", after, olds=olds))
 
 
 def named(**more: Any) -> Tree:
@@ -76,14 +76,14 @@ def test_what_the_server_filled_in_is_no_difference(plugin: Plugin) -> None:
     inputs = plugin.check(SERVICE, "a", named(spec={"selector": LABELS, "ports": [{"port": 80}]}))
     live = copy.deepcopy(inputs["spec"]) | {"clusterIP": "10.0.0.1", "type": "ClusterIP"}
     live["ports"][0] |= {"protocol": "TCP", "targetPort": 80}
-    assert not plugin.diff(stored(plugin, SERVICE, inputs, {"spec": live}), inputs).changes
+    assert not plugin.diff(stored(SERVICE, inputs, {"spec": live}), inputs).changes
 
 
 def test_what_someone_changed_in_the_cluster_is_a_difference(plugin: Plugin) -> None:
     inputs = plugin.check(ROUTE, "a", route(95, 5))
     live = copy.deepcopy(inputs["spec"])
     live["http"][0]["route"][1]["weight"] = 54
-    found = plugin.diff(stored(plugin, ROUTE, inputs, {"spec": live}), inputs)
+    found = plugin.diff(stored(ROUTE, inputs, {"spec": live}), inputs)
     assert found.kinds == {"spec.http[0].route[1].weight": "update"}
 
 
@@ -97,7 +97,7 @@ def test_a_value_that_is_not_known_yet_is_a_change(plugin: Plugin) -> None:
 def test_ignored_properties_are_no_difference(plugin: Plugin) -> None:
     olds = plugin.check(ROUTE, "a", route(95, 5))
     news = plugin.check(ROUTE, "a", route(75, 25), olds=olds)
-    resource = stored(plugin, ROUTE, olds)
+    resource = stored(ROUTE, olds)
     assert plugin.diff(resource, news, ignore=("spec.http[0].route[1].weight",)).kinds == {
         "spec.http[0].route[0].weight": "update"
     }
@@ -174,4 +174,4 @@ def test_a_generated_name_lets_the_replacement_come_first(plugin: Plugin) -> Non
 def test_a_namespace_said_or_left_out_is_the_same(plugin: Plugin) -> None:
     olds = plugin.check(CONFIG_MAP, "a", {"metadata": {"name": "a"}})
     news = plugin.check(CONFIG_MAP, "a", {"metadata": {"name": "a", "namespace": "default"}}, olds=olds)
-    assert not plugin.diff(stored(plugin, CONFIG_MAP, olds), news).changes
+    assert not plugin.diff(stored(CONFIG_MAP, olds), news).changes
