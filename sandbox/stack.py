@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError
+from sandbox.recovery import abandoned_locks
 
 if TYPE_CHECKING:
     from sandbox.state import State
 
-STACK = "local"
+PROJECT, STACK = "tfserving-mesh", "local"
 CALLER_MANIFEST = Path(__file__).with_name("caller.yaml")
 
 
@@ -28,6 +29,8 @@ def deploy(state: State) -> None:
 
     variables = {**os.environ, **sandbox_variables(state, os.environ)}
     run(["pulumi", "stack", "select", "--create", STACK], state, variables, quiet=True)
+    if abandoned_locks(state.root / "pulumi-state", PROJECT, STACK):
+        run(["pulumi", "cancel", "--yes", "--stack", STACK], state, variables, quiet=True)
     run(["pulumi", "up", "--yes", "--skip-preview", "--stack", STACK], state, variables)
     run(["kubectl", "apply", "--server-side", "-f", str(CALLER_MANIFEST)], state, variables, quiet=True)
     wait = ["kubectl", "-n", "callers", "rollout", "status", "deployment/caller", "--timeout=120s"]

@@ -41,7 +41,9 @@ class Ended:
     def changes(self) -> dict[str, int]:
         """Pulumi's own summary: resources by what was done, e.g. {"updated": 1, "unchanged": 30}."""
         summary = self.text.rpartition("Resources:")[2]
-        return {what: int(count) for count, what in re.findall(r"(\d+) (\w+)", summary.partition("Duration")[0])}
+        return {
+            what: int(count) for count, what in re.findall(r"(\d+) (?:to )?(\w+)", summary.partition("Duration")[0])
+        }
 
 
 class Stack:
@@ -66,7 +68,7 @@ class Stack:
         return yaml.safe_load(self.file.read_text())["config"].get(f"tfserving-mesh:{key}")
 
     def command(self, *words: str) -> list[str]:
-        config = [] if words[0] == "stack" else ["--config-file", str(self.file)]
+        config = [] if words[0] in {"stack", "cancel"} else ["--config-file", str(self.file)]
         return ["pulumi", *words, *config, "--stack", STACK, "--non-interactive", "--color", "never"]
 
     def run(self, *words: str, check: bool = True) -> Ended:
@@ -124,6 +126,11 @@ class Cluster:
             counts[versions[json.loads(answer["body"])["predictions"][0]]] += answer["count"]
         assert sum(counts.values()) == requests, report
         return counts
+
+    def log(self, namespace: str, app: str, container: str | None = None) -> str:
+        """Return the log of the first pod with this `app` label."""
+        pod = self.core.list_namespaced_pod(namespace, label_selector=f"app={app}").items[0].metadata.name
+        return str(self.core.read_namespaced_pod_log(pod, namespace, container=container))
 
     def route(self) -> dict[str, Any]:
         group = ("networking.istio.io", "v1", NAMESPACE, "virtualservices", MODEL)

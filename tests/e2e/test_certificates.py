@@ -71,8 +71,11 @@ def test_no_private_key_stands_in_state_preview_or_log(stack: Stack, cluster: Cl
     stack.set(caGeneration=int(stack.get("caGeneration") or 1) + 7)
     seen = [
         stack.run("preview", "--diff").text,
-        stack.up("--diff", "--logtostderr", "-v=5", "--debug").text,
+        stack.up("--diff", "--debug").text,
         stack.run("stack", "export").text,
+        stack.run("stack", "output").text,
+        cluster.log("istio-system", "istiod"),
+        cluster.log("callers", "caller", container="istio-proxy"),
     ]
     key = cacerts(cluster)["ca-key.pem"].decode()
     body = key.splitlines()[1]

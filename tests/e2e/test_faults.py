@@ -67,6 +67,8 @@ def test_the_next_up_finishes_what_a_killed_one_began(stack: Stack, cluster: Clu
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
 
+    # A lock may be left that says whose it is; the file backend never takes one away by itself.
+    stack.run("cancel", "--yes", check=False)
     stack.up()
     assert cluster.weights() == {"v1": 60, "v2": 30, "v3": 10}
     assert set(stack.up("--refresh").changes) == {"unchanged"}
