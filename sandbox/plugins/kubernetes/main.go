@@ -31,6 +31,9 @@ import (
 	"tfserving-mesh/sandbox/plugins/kubernetes/internal/provider"
 )
 
+// patience is for what is under way when the plugin is to end; the engine itself waits five seconds.
+const patience = 4 * time.Second
+
 // version is the real plugin's version whose behaviour this follows.
 var version = "4.34.2"
 
@@ -66,36 +69,34 @@ func serve(address string) error {
 	if err != nil {
 		return fmt.Errorf("opening a port for the engine: %w", err)
 	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32))
-	pulumirpc.RegisterResourceProviderServer(server, provider.New(host, version))
-
-	// The engine ends its plugins by an interrupt, after it has cancelled what was under way. They are in a process
-	// group of their own: one typed at the terminal does not reach them.
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	plugin := provider.New(host, version)
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32), grpc.UnaryInterceptor(plugin.Track))
+	pulumirpc.RegisterResourceProviderServer(server, plugin)
 	go func() {
-		<-ended
+		waitForEnd()
+		plugin.Stop(patience)
 		os.Exit(0)
 	}()
-	go leaveWith(address)
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
 	return server.Serve(listener)
 }
 
-// leaveWith ends the plugin once nobody listens at the engine's address any more: an engine that was killed cannot say
-// goodbye.
-func leaveWith(address string) {
-	if address == "" {
-		return
+// waitForEnd returns when the engine wants the plugin to end, or is no more. The engine ends its plugins by an interrupt;
+// one typed at the terminal does not reach them, since they are in process groups of their own. An engine that was
+// killed cannot do that, but the pipe that it holds to the plugin's input closes with it.
+func waitForEnd() {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	gone := make(chan struct{})
+	if info, err := os.Stdin.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			close(gone)
+		}()
 	}
-	for missed := 0; missed < 3; time.Sleep(2 * time.Second) {
-		connection, err := net.DialTimeout("tcp", address, time.Second)
-		if err != nil {
-			missed++
-			continue
-		}
-		missed = 0
-		_ = connection.Close()
+	select {
+	case <-asked:
+	case <-gone:
 	}
-	os.Exit(1)
 }

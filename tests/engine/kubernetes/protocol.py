@@ -162,6 +162,7 @@ class Plugin:
             [str(self._path), f"127.0.0.1:{port}"],
             cwd=self._folder,
             env=self._environ,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -176,9 +177,7 @@ class Plugin:
     ) -> None:
         self._channel.close()
         self._process.terminate()
-        self._process.wait(10)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.communicate(timeout=10)
         self._server.stop(None).wait(5)
 
     def call(self, method: str, request: Any) -> Any:
@@ -187,6 +186,13 @@ class Plugin:
             return getattr(self._stub, method)(request, timeout=120)
         except grpc.RpcError as error:
             raise Failed(error) from error
+
+    def leave(self) -> int:
+        """Vanishes as an engine does that was killed, and returns how the plugin ended."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.stdin = None
+        return self._process.wait(10)
 
     def configure(self, **variables: str) -> Any:
         """Configures the provider; names are those of the provider's arguments."""

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pulumi.runtime.proto import provider_pb2
 
+from sandbox.pulumi_env import Tools
 from tests.engine.kubernetes.cluster import Cluster
 from tests.engine.kubernetes.protocol import UNKNOWN, Failed, Plugin, Resource, Tree, encode, urn
 
@@ -146,3 +147,10 @@ def test_strict_mode_wants_to_know_which_cluster(configured: Plugin) -> None:
     assert failures({"strictMode": "true"}) == ["context", "kubeconfig"]
     assert failures({"strictMode": "true", "kubeconfig": kubeconfig(), "context": "a"}) == []
     assert failures({}) == []
+
+
+def test_a_plugin_whose_engine_was_killed_ends_by_itself(plugin_path: Path, kubernetes_plugin: Tools) -> None:
+    if kubernetes_plugin.kubernetes.real:
+        pytest.skip("the real plugin looks for its engine only every few minutes")
+    with Plugin(plugin_path) as plugin:
+        assert plugin.leave() == 0

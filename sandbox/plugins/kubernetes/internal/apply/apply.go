@@ -118,27 +118,24 @@ func (w Writer) upsert(
 	return applied, w.explain(err)
 }
 
-// Update brings an existing object to what the inputs say. before is the live object as it was, for those who await
-// the result. ignored lists the properties whose changes the program does not want to make.
+// Update brings an existing object to what the inputs say. ignored lists the properties whose changes the program does
+// not want to make.
 func (w Writer) Update(
 	ctx context.Context, name string, inputs map[string]any, ignored []string,
-) (after, before *unstructured.Unstructured, err error) {
+) (*unstructured.Unstructured, error) {
 	obj := &unstructured.Unstructured{Object: inputs}
 	client, err := w.Cluster.Client(obj)
 	if err != nil {
-		return nil, nil, err
-	}
-	before, err = client.Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
-		after, err = w.applyOver(ctx, client, obj, before, ignored)
-		if attempt == 3 || !movedOn(err) {
-			return after, before, w.explain(err)
+		before, err := client.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
 		}
-		if before, err = client.Get(ctx, name, metav1.GetOptions{}); err != nil {
-			return nil, nil, err
+		after, err := w.applyOver(ctx, client, obj, before, ignored)
+		if attempt == 3 || !movedOn(err) {
+			return after, w.explain(err)
 		}
 	}
 }

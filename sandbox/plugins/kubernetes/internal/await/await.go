@@ -22,7 +22,6 @@ const defaultTimeout = 10 * time.Minute
 type Subject struct {
 	Inputs  map[string]any             // what the program said
 	Written *unstructured.Unstructured // the server's answer to the write
-	Before  *unstructured.Unstructured // the live object before an update; nil after a creation
 	Client  dynamic.ResourceInterface  // of the object's kind and namespace
 	Dynamic dynamic.Interface
 	Report  *engine.Reporter
@@ -65,6 +64,9 @@ type condition interface {
 
 // ticker is a condition that wants to be told as time goes by.
 type ticker interface{ tick() }
+
+// doomed is a condition that may become impossible before time is up.
+type doomed interface{ hopeless() bool }
 
 // clock is a condition that changes by itself after some time.
 type clock interface{ wake() <-chan time.Time }
@@ -131,11 +133,11 @@ func Read(ctx context.Context, s Subject) error {
 	if wanted.met() || wanted.metLate() {
 		return nil
 	}
-	return &Failure{
-		Message: fmt.Sprintf("Resource '%s' was created but failed to initialize", s.Written.GetName()),
-		Reasons: wanted.reasons(),
-		Object:  s.Written,
-	}
+	return failure(wanted, s.notInitialized())
+}
+
+func (s Subject) notInitialized() string {
+	return fmt.Sprintf("Resource '%s' was created but failed to initialize", s.Written.GetName())
 }
 
 func run(ctx context.Context, s Subject, wanted condition, timedOut string) (*unstructured.Unstructured, error) {
@@ -160,6 +162,9 @@ func run(ctx context.Context, s Subject, wanted condition, timedOut string) (*un
 				reportEvent(s.Report, happened.object)
 			} else {
 				wanted.observe(happened)
+			}
+			if lost, ok := wanted.(doomed); ok && lost.hopeless() {
+				return wanted.current(), failure(wanted, s.notInitialized())
 			}
 		case <-wake:
 		case <-ticks.C:

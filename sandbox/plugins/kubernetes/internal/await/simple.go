@@ -98,6 +98,11 @@ func (j *job) met() bool {
 	return false
 }
 
+// hopeless tells whether the Job has failed for good.
+func (j *job) hopeless() bool {
+	return j.seen && object.Text(findCondition(j.live, "Failed"), "status") == "True"
+}
+
 func (j *job) reasons() []string {
 	var reasons []string
 	if failed := findCondition(j.live, "Failed"); object.Text(failed, "status") == "True" {

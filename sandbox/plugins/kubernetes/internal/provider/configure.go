@@ -121,7 +121,7 @@ func changedKeys(olds, news map[string]any) []string {
 
 // Configure connects to the cluster. One that cannot be had fails only what needs it.
 func (p *Provider) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
-	settings, err := cluster.ReadSettings(req.GetVariables()) //nolint:staticcheck // the engine still sends them
+	settings, err := cluster.ReadSettings(req.GetVariables())
 	if err != nil {
 		return nil, err
 	}

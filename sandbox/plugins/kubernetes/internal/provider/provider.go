@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -28,6 +30,7 @@ type Provider struct {
 	ctx     context.Context // ends when the engine cancels
 	cancel  context.CancelFunc
 
+	working     sync.WaitGroup // the calls under way
 	mu          sync.RWMutex
 	engine      *engine.Engine
 	cluster     *cluster.Cluster
@@ -80,6 +83,30 @@ func (p *Provider) Attach(_ context.Context, req *pulumirpc.PluginAttach) (*empt
 func (p *Provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	p.cancel()
 	return &emptypb.Empty{}, nil
+}
+
+// Track counts calls; it is the server's interceptor.
+func (p *Provider) Track(
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler,
+) (any, error) {
+	p.working.Add(1)
+	defer p.working.Done()
+	return handle(ctx, req)
+}
+
+// Stop cancels what is under way and gives it some time to leave the cluster in a state that the next run can go on
+// from: an installation that is cut short is marked as failed.
+func (p *Provider) Stop(patience time.Duration) {
+	p.cancel()
+	done := make(chan struct{})
+	go func() {
+		p.working.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+	}
 }
 
 // Construct refuses component resources, which the real plugin has for YAML, Kustomize and Helm charts.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -35,7 +34,7 @@ func (p *Provider) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulum
 	urn := req.GetUrn()
 	olds, program := property.Decode(req.GetProperties()), property.Decode(req.GetInputs())
 	if isRelease(urn) {
-		return p.readRelease(urn, req.GetId(), olds)
+		return p.readRelease(req.GetId(), olds)
 	}
 	namespace, name := object.ParseID(req.GetId())
 	if name == "" {
@@ -228,8 +227,4 @@ func (p *Provider) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*e
 	}
 	report.Clear()
 	return &emptypb.Empty{}, err
-}
-
-func containsDryRun(message string) bool {
-	return strings.Contains(message, "does not support dry run")
 }

@@ -26,9 +26,7 @@ func (p *Provider) createRelease(urn string, program map[string]any, preview boo
 	return &pulumirpc.CreateResponse{Id: id, Properties: state}, failed
 }
 
-func (p *Provider) updateRelease(
-	_ string, olds, program map[string]any, preview bool,
-) (*pulumirpc.UpdateResponse, error) {
+func (p *Provider) updateRelease(olds, program map[string]any, preview bool) (*pulumirpc.UpdateResponse, error) {
 	id, tree, failed := p.releases.Update(olds, program, preview)
 	if tree == nil {
 		return nil, failed
@@ -45,7 +43,7 @@ func (p *Provider) updateRelease(
 	return &pulumirpc.UpdateResponse{Properties: state}, failed
 }
 
-func (p *Provider) readRelease(_, id string, olds map[string]any) (*pulumirpc.ReadResponse, error) {
+func (p *Provider) readRelease(id string, olds map[string]any) (*pulumirpc.ReadResponse, error) {
 	tree, inputs, err := p.releases.Read(id, olds)
 	if err != nil || tree == nil {
 		return &pulumirpc.ReadResponse{}, err

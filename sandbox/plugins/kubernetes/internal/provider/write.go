@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -63,7 +64,7 @@ func (p *Provider) Create(_ context.Context, req *pulumirpc.CreateRequest) (*pul
 		state, err := p.encode(checkpoint.Tree(program))
 		return &pulumirpc.CreateResponse{Properties: state}, err
 	}
-	live, unready := p.ready(target, writer, req.GetTimeout(), inputs, written, nil)
+	live, unready := p.ready(target, writer, req.GetTimeout(), inputs, written)
 	checkpoint.Live = live.Object
 	state, err := p.encode(checkpoint.Tree(program))
 	if err != nil {
@@ -89,7 +90,7 @@ func (p *Provider) Update(_ context.Context, req *pulumirpc.UpdateRequest) (*pul
 	urn := req.GetUrn()
 	olds, program := property.Decode(req.GetOlds()), property.Decode(req.GetNews())
 	if isRelease(urn) {
-		return p.updateRelease(urn, olds, program, req.GetPreview())
+		return p.updateRelease(olds, program, req.GetPreview())
 	}
 	inputs := object.Normalise(object.Plain(program))
 	asIs := &pulumirpc.UpdateResponse{Properties: req.GetNews()}
@@ -102,7 +103,7 @@ func (p *Provider) Update(_ context.Context, req *pulumirpc.UpdateRequest) (*pul
 	old := object.ParseCheckpoint(olds)
 	writer := p.writer(target, urn, managerName(inputs, old.FieldManager), req.GetPreview())
 	name := object.Name(old.Live)
-	live, before, err := writer.Update(p.ctx, name, inputs, req.GetIgnoreChanges())
+	live, err := writer.Update(p.ctx, name, inputs, req.GetIgnoreChanges())
 	switch {
 	case err == nil:
 	case req.GetPreview() && apierrors.IsForbidden(err):
@@ -119,7 +120,7 @@ func (p *Provider) Update(_ context.Context, req *pulumirpc.UpdateRequest) (*pul
 	}
 	failed := err
 	if failed == nil && !req.GetPreview() {
-		live, failed = p.ready(target, writer, req.GetTimeout(), inputs, live, before)
+		live, failed = p.ready(target, writer, req.GetTimeout(), inputs, live)
 	}
 	initial := old.InitialVersion
 	if initial == "" {
@@ -146,14 +147,14 @@ func (p *Provider) writer(target *cluster.Cluster, urn, manager string, preview 
 // ready waits for a written object. The object returned is never nil.
 func (p *Provider) ready(
 	target *cluster.Cluster, writer apply.Writer, timeout float64, inputs map[string]any,
-	written, before *unstructured.Unstructured,
+	written *unstructured.Unstructured,
 ) (*unstructured.Unstructured, error) {
 	client, err := target.Client(written)
 	if err != nil {
 		return written, err
 	}
 	live, err := await.Ready(p.ctx, await.Subject{
-		Inputs: inputs, Written: written, Before: before, Client: client, Dynamic: target.Dynamic,
+		Inputs: inputs, Written: written, Client: client, Dynamic: target.Dynamic,
 		Report: writer.Report, Timeout: await.Timeout(timeout, inputs),
 	})
 	writer.Report.Clear()
@@ -190,11 +191,11 @@ func kindText(obj map[string]any) string {
 
 // dryRunRefused tells whether the server, or a webhook in its way, does not do dry runs.
 func dryRunRefused(err error) bool {
-	status, ok := err.(apierrors.APIStatus)
-	if !ok || !apierrors.IsBadRequest(err) {
+	var refused apierrors.APIStatus
+	if !apierrors.IsBadRequest(err) || !errors.As(err, &refused) {
 		return false
 	}
-	message := status.Status().Message
-	return message == "the dryRun alpha feature is disabled" || message == "the dryRun beta feature is disabled" ||
-		containsDryRun(message)
+	message := refused.Status().Message
+	return strings.Contains(message, "does not support dry run") ||
+		strings.HasPrefix(message, "the dryRun ") && strings.HasSuffix(message, " feature is disabled")
 }
