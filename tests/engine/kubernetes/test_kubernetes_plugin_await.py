@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,10 +68,20 @@ def test_a_deployment_is_ready_when_its_pods_are(plugin: Plugin, namespace: str)
     assert any("Waiting for app ReplicaSet to be available" in line for line in plugin.engine.said("info"))
 
 
-def test_an_update_waits_for_the_new_pods_not_the_old_ones(plugin: Plugin, cluster: Cluster, namespace: str) -> None:
+@pytest.fixture
+def later(plugin_path: Path, cluster: Cluster) -> Iterator[Plugin]:
+    """The plugin of a later run, which saw nothing of what was created before."""
+    with Plugin(plugin_path) as plugin:
+        plugin.configure(kubeconfig=str(cluster.kubeconfig))
+        yield plugin
+
+
+def test_an_update_waits_for_the_new_pods_not_the_old_ones(
+    plugin: Plugin, later: Plugin, cluster: Cluster, namespace: str
+) -> None:
     resource = make(plugin, DEPLOYMENT, deployment(namespace, server()))
     program = deployment(namespace, server(env=[{"name": "A", "value": "1"}]))
-    updated = change(plugin, resource, program)
+    updated = change(later, resource, program)
     status = updated.state["status"]
     assert (status["updatedReplicas"], status["readyReplicas"]) == (1, 1)
     assert updated.state["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
@@ -103,11 +114,11 @@ def test_a_crashing_server_fails_in_time_with_its_own_reason_and_the_next_update
 
 
 def test_a_version_that_does_not_come_up_fails_the_update_while_the_old_pods_serve_on(
-    plugin: Plugin, cluster: Cluster, namespace: str
+    plugin: Plugin, later: Plugin, cluster: Cluster, namespace: str
 ) -> None:
     resource = make(plugin, DEPLOYMENT, deployment(namespace, server()))
     with pytest.raises(Failed) as failed:
-        change(plugin, resource, deployment(namespace, server("example.com/absent:1"), timeout=3))
+        change(later, resource, deployment(namespace, server("example.com/absent:1"), timeout=3))
     assert f'"{namespace}/server" failed to fully initialize or become live' in failed.value.message
     assert "Minimum number of Pods to consider the application live was not attained" in failed.value.reasons
     assert any("[ErrImageNeverPull]" in reason for reason in failed.value.reasons)

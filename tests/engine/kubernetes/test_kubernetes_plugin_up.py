@@ -220,9 +220,12 @@ def test_a_release_brings_the_definition_of_what_comes_after_it(
             IMPORTS
             + f"""
 release = k8s.helm.v3.Release("demo", chart="./demo", namespace={namespace!r})
+# in the background, since it takes the garbage collector a while to look after objects of a new kind
+annotations = {{"pulumi.com/deletionPropagationPolicy": "background"}}
 k8s.apiextensions.CustomResource(
-    "route", api_version={definition.version!r}, kind={definition.kind!r},
-    metadata={{"namespace": {namespace!r}}}, spec={{"a": 1}}, opts=pulumi.ResourceOptions(depends_on=release),
+    "route", api_version={definition.version!r}, kind={definition.kind!r}, spec={{"a": 1}},
+    metadata={{"namespace": {namespace!r}, "annotations": annotations}},
+    opts=pulumi.ResourceOptions(depends_on=release),
 )
 """
         )
