@@ -135,5 +135,5 @@ def show(outputs: Mapping[str, Any]) -> None:
     commands = next_step(models)
     if commands:
         console.print("\nThe next canary step:\n")
-        for command in ['eval "$(python -m sandbox env)"', *commands]:
+        for command in ['eval "$(python3 -m sandbox env)"', *commands]:
             console.print(f"    {command}", highlight=False)
