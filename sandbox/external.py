@@ -64,11 +64,12 @@ def leave(state: State) -> None:
     Raises:
         SandboxError: `pulumi destroy` failed; what it printed stands above.
     """
-    if not any((state.root / "pulumi-state").rglob(f"{stack.STACK}.json")):
+    if not any((state.root / "pulumi-state").rglob(f"{stack.stack_of(state)}.json")):
         return  # nothing was ever deployed
     settings = {**os.environ, **environment.variables(state, os.environ)}
     try:
-        stack.run(["pulumi", "destroy", "--yes", "--skip-preview", "--stack", stack.STACK], state, settings)
+        name = stack.stack_of(state)
+        stack.run(["pulumi", "destroy", "--yes", "--skip-preview", "--stack", name], state, settings)
     except SandboxError as error:
         raise SandboxError(f"{error}. To forget a cluster that is no longer there: down --leave-cluster") from error
 

@@ -1,4 +1,4 @@
-"""The project's program on the sandbox: `pulumi up` of the stack `local`, a calling pod, and a look at the result."""
+"""The project's program on the sandbox: `pulumi up` of its stack, a calling pod, and a look at the result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from sandbox.recovery import abandoned_locks
 if TYPE_CHECKING:
     from sandbox.state import State
 
-PROJECT, STACK = "tfserving-mesh", "local"
+PROJECT = "tfserving-mesh"
 CALLER_MANIFEST = Path(__file__).with_name("caller.yaml")
+
+
+def stack_of(state: State) -> str:
+    """Return the stack's name: `local` has Istio from the sandbox's own build, `own` the released one."""
+    return "local" if state.context is None else "own"
 
 
 def deploy(state: State) -> None:
@@ -27,11 +32,11 @@ def deploy(state: State) -> None:
     from sandbox import tour
     from sandbox.environment import variables as sandbox_variables
 
-    variables = {**os.environ, **sandbox_variables(state, os.environ)}
-    run(["pulumi", "stack", "select", "--create", STACK], state, variables, quiet=True)
-    if abandoned_locks(state.root / "pulumi-state", PROJECT, STACK):
-        run(["pulumi", "cancel", "--yes", "--stack", STACK], state, variables, quiet=True)
-    run(["pulumi", "up", "--yes", "--skip-preview", "--stack", STACK], state, variables)
+    variables, stack = {**os.environ, **sandbox_variables(state, os.environ)}, stack_of(state)
+    run(["pulumi", "stack", "select", "--create", stack], state, variables, quiet=True)
+    if abandoned_locks(state.root / "pulumi-state", PROJECT, stack):
+        run(["pulumi", "cancel", "--yes", "--stack", stack], state, variables, quiet=True)
+    run(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack], state, variables)
     run(["kubectl", "apply", "--server-side", "-f", str(CALLER_MANIFEST)], state, variables, quiet=True)
     wait = ["kubectl", "-n", "callers", "rollout", "status", "deployment/caller", "--timeout=120s"]
     run(wait, state, variables, quiet=True)
@@ -41,7 +46,7 @@ def deploy(state: State) -> None:
 
 def outputs(state: State, variables: dict[str, str]) -> dict[str, Any]:
     """Return the stack's outputs, those that are secret left out."""
-    shown = run(["pulumi", "stack", "output", "--json", "--stack", STACK], state, variables, quiet=True)
+    shown = run(["pulumi", "stack", "output", "--json", "--stack", stack_of(state)], state, variables, quiet=True)
     return dict(json.loads(shown))
 
 

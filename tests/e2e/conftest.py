@@ -19,9 +19,10 @@ import yaml
 from kubernetes import client, config
 
 from rollout.proxies import execute, proxy_weights
+from sandbox.stack import stack_of
+from sandbox.state import running_state
 
 ROOT = Path(__file__).parents[2]
-STACK = "local"
 MODEL = "half-plus"
 NAMESPACE = "models"
 HOST = f"{MODEL}.{NAMESPACE}.svc.cluster.local"
@@ -47,12 +48,12 @@ class Ended:
 
 
 class Stack:
-    """The stack `local`, driven by the real CLI with a config file of its own."""
+    """The sandbox's stack, driven by the real CLI with a config file of its own."""
 
     folder = ROOT
 
-    def __init__(self, file: Path, variables: dict[str, str]) -> None:
-        self.file, self.variables = file, variables
+    def __init__(self, name: str, file: Path, variables: dict[str, str]) -> None:
+        self.name, self.file, self.variables = name, file, variables
 
     def set(self, **values: Any) -> None:
         """Set keys of the project's namespace; None removes one."""
@@ -69,7 +70,7 @@ class Stack:
 
     def command(self, *words: str) -> list[str]:
         config = [] if words[0] in {"stack", "cancel"} else ["--config-file", str(self.file)]
-        return ["pulumi", *words, *config, "--stack", STACK, "--non-interactive", "--color", "never"]
+        return ["pulumi", *words, *config, "--stack", self.name, "--non-interactive", "--color", "never"]
 
     def run(self, *words: str, check: bool = True) -> Ended:
         ran = subprocess.run(
@@ -182,10 +183,11 @@ def cluster(variables: dict[str, str]) -> Cluster:
 @pytest.fixture(scope="session")
 def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack as the checkout has it; whatever the tests did to it is put back at the end."""
-    file = tmp_path_factory.mktemp("config") / f"Pulumi.{STACK}.yaml"
+    name = stack_of(running_state())
+    file = tmp_path_factory.mktemp("config") / f"Pulumi.{name}.yaml"
     shutil.copy(ROOT / file.name, file)
     before = file.read_text()
-    stack = Stack(file, {**os.environ, **variables})
+    stack = Stack(name, file, {**os.environ, **variables})
     stack.up()
     yield stack
     stack.file.write_text(before)

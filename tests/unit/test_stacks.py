@@ -1,0 +1,24 @@
+"""The stacks that come with the project can be used as they are."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.settings import parse
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda file: str(file.name))
+def test_a_stack_that_comes_with_the_project_has_no_error(file: Path) -> None:
+    config = yaml.safe_load(file.read_text())["config"]
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    settings = parse(texts, project="tfserving-mesh", stack=file.name.split(".")[1])
+    assert [sum(model.weights.values()) for model in settings.models] == [100] * len(settings.models)
+
+
+def test_the_stack_for_a_cluster_of_ones_own_takes_released_istio() -> None:
+    config = yaml.safe_load((ROOT / "Pulumi.own.yaml").read_text())["config"]
+    assert not {"charts", "hub", "tag"} & set(config["tfserving-mesh:istio"])
