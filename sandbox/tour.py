@@ -121,6 +121,8 @@ def show(outputs: Mapping[str, Any]) -> None:
     """Print the table and the next step, for the cluster that KUBECONFIG names."""
     from kubernetes import client, config
 
+    from rollout.injector import untrusting
+
     config.load_kube_config()  # type: ignore[no-untyped-call]
     api, namespace = client.CoreV1Api(), outputs["namespace"]
     # The client's types have every field optional; those read here are never absent from a live object.
@@ -132,6 +134,9 @@ def show(outputs: Mapping[str, Any]) -> None:
     console = Console()
     console.print()
     console.print(table(models))
+    strangers = untrusting(client.AdmissionregistrationV1Api(), outputs["rootCertificate"])
+    if strangers:
+        console.print(f"\n[red]These webhooks do not trust the stack's CA, so no pod gets a sidecar: {strangers}[/red]")
     commands = next_step(models)
     if commands:
         console.print("\nThe next canary step:\n")

@@ -9,6 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from infra import certificates
+from rollout.injector import untrusting
 from rollout.proxies import config_dump
 from tests.e2e.conftest import Cluster, Stack
 
@@ -45,6 +47,8 @@ def test_workload_certificates_chain_to_the_stacks_root(stack: Stack, cluster: C
 
 def test_the_injectors_webhook_trusts_the_stacks_root(stack: Stack, cluster: Cluster) -> None:
     root = x509.load_pem_x509_certificate(stack.outputs()["rootCertificate"].encode())
+    assert untrusting(cluster.admission, stack.outputs()["rootCertificate"]) == []
+    assert untrusting(cluster.admission, certificates.make_root().certificate_pem) != []
     webhooks = cluster.admission.read_mutating_webhook_configuration("istio-sidecar-injector").webhooks
     assert webhooks
     for webhook in webhooks:
