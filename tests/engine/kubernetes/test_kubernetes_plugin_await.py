@@ -214,12 +214,12 @@ def test_a_job_is_waited_for_until_it_has_completed(plugin: Plugin, namespace: s
     assert resource.state["status"]["succeeded"] == 1
 
 
-def test_a_job_that_has_failed_for_good_is_not_waited_for(plugin: Plugin, namespace: str) -> None:
+def test_a_job_that_has_failed_for_good_says_why(plugin: Plugin, namespace: str) -> None:
     pod = {"restartPolicy": "Never", "containers": [crashing()]}
     with pytest.raises(Failed, match="failed to fully initialize") as failed:
         make(plugin, "kubernetes:batch/v1:Job", {
             "metadata": {"namespace": namespace}, "spec": {"backoffLimit": 0, "template": {"spec": pod}},
-        }, timeout=60)  # fmt: skip
+        }, timeout=20)  # fmt: skip
     assert "[BackoffLimitExceeded] Job has reached the specified backoff limit" in failed.value.reasons
 
 
