@@ -48,7 +48,8 @@ class ExistingCluster(Component):
             name,
             kubeconfig=access.kubeconfig,
             context=access.context,
-            # Without an identifier, moving the kubeconfig file would replace every object in the cluster.
+            # With a context the cluster is known by that name: a kubeconfig file that moved is then no other cluster,
+            # for which every object would be replaced.
             cluster_identifier=access.context,
             # `cacerts` is watched by istiod and must change in place: between delete and create it would have no CA.
             enable_secret_mutable=True,
