@@ -34,7 +34,7 @@ def run(console: Console, arguments: Sequence[str]) -> int:
     before = load_state()
     was_running = before is not None and before.health is Health.RUNNING
     state = running_state() if was_running else _up(console, os.environ.get("SANDBOX_CONTEXT") or None)
-    codes = [_pytest(state, ["tests/engine", "tests/e2e"], {})]
+    codes = [_pytest(state, ["tests/engine", "tests/e2e", f"--ignore={_LIFECYCLE}"], {})]
     if state.context is None:
         codes.append(_pytest(state, [_LIFECYCLE], {LIFECYCLE_SWITCH: "1"}))
         if was_running:
