@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError
-from sandbox.recovery import abandoned_locks
+from sandbox.recovery import abandoned_locks, stale_release_records, unfinished
 
 if TYPE_CHECKING:
     from sandbox.state import State
@@ -34,14 +34,28 @@ def deploy(state: State) -> None:
 
     variables, stack = {**os.environ, **sandbox_variables(state, os.environ)}, stack_of(state)
     run(["pulumi", "stack", "select", "--create", stack], state, variables, quiet=True)
-    if abandoned_locks(state.root / "pulumi-state", PROJECT, stack):
-        run(["pulumi", "cancel", "--yes", "--stack", stack], state, variables, quiet=True)
+    _recover(state, variables, stack)
     run(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack], state, variables)
     run(["kubectl", "apply", "--server-side", "-f", str(CALLER_MANIFEST)], state, variables, quiet=True)
     wait = ["kubectl", "-n", "callers", "rollout", "status", "deployment/caller", "--timeout=120s"]
     run(wait, state, variables, quiet=True)
     os.environ["KUBECONFIG"] = variables["KUBECONFIG"]
     tour.show(outputs(state, variables))
+
+
+def _recover(state: State, variables: dict[str, str], stack: str) -> None:
+    """Clear away what a killed `pulumi up` left, so that the next one goes on from what it made."""
+    if abandoned_locks(state.root / "pulumi-state", PROJECT, stack):
+        run(["pulumi", "cancel", "--yes", "--stack", stack], state, variables, quiet=True)
+    operations = unfinished(
+        json.loads(run(["pulumi", "stack", "export", "--stack", stack], state, variables, quiet=True))
+    )
+    if not operations:
+        return
+    for namespace, selector in stale_release_records(operations):
+        run(["kubectl", "--namespace", namespace, "delete", "secret", "-l", selector], state, variables, quiet=True)
+    clear = ["pulumi", "refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", stack]
+    run(clear, state, variables, quiet=True)
 
 
 def outputs(state: State, variables: dict[str, str]) -> dict[str, Any]:

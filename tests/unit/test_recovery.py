@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.recovery import abandoned_locks
+from sandbox.recovery import abandoned_locks, stale_release_records, unfinished
 
 
 def lock(backend: Path, pid: int, hostname: str) -> Path:
@@ -54,3 +54,25 @@ def test_a_reused_process_id_does_not_keep_the_lock(tmp_path: Path) -> None:
 def test_another_machines_lock_is_respected(tmp_path: Path, ended: int) -> None:
     lock(tmp_path, ended, "elsewhere")
     assert abandoned_locks(tmp_path, "tfserving-mesh", "local") == []
+
+
+def operation(kind: str, of: str = "kubernetes:helm.sh/v3:Release") -> dict[str, object]:
+    return {"type": kind, "resource": {"type": of, "inputs": {"name": "istiod", "namespace": "istio-system"}}}
+
+
+def test_an_install_that_was_killed_can_be_done_again() -> None:
+    assert stale_release_records([operation("creating")]) == [("istio-system", "owner=helm,name=istiod")]
+
+
+def test_an_upgrade_that_was_killed_keeps_the_revision_before() -> None:
+    ((_, selector),) = stale_release_records([operation("updating")])
+    assert "status in (pending-install,pending-upgrade,pending-rollback)" in selector
+
+
+def test_other_objects_records_are_left_alone() -> None:
+    assert stale_release_records([operation("creating", "kubernetes:core/v1:Secret")]) == []
+
+
+def test_a_state_without_unfinished_operations_needs_nothing() -> None:
+    assert unfinished({"version": 3, "deployment": {}}) == []
+    assert unfinished({"version": 3, "deployment": {"pending_operations": None}}) == []
