@@ -73,6 +73,8 @@ PILOT_AGENT = GoTool("pilot-agent", _HERE / "tools/istio", "istio.io/istio/pilot
 PAUSE = GoTool("pause", _HERE / "images/pause", ".", (), 30)
 MODEL_SERVER = GoTool("tensorflow_model_server", _HERE / "images/modelserver", ".", (), 300)
 CALLER = GoTool("caller", _HERE / "images/caller", ".", (), 100)
+# Nothing that runs needs it: the test of the workflows builds it.
+ACTIONLINT = GoTool("actionlint", _HERE / "tools/actionlint", "github.com/rhysd/actionlint/cmd/actionlint", (), 200)
 
 CONTROL_PLANE = (ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBELET, KUBE_PROXY, KUBECTL, KUBEADM)
 CLUSTER = (*CONTROL_PLANE, COREDNS, PAUSE, PILOT_DISCOVERY, PILOT_AGENT)
