@@ -3,7 +3,8 @@
 import pulumi
 
 from infra import naming
-from infra.cluster import ExistingCluster, ExistingClusterArgs
+from infra.cluster import Cluster, cluster_of
+from infra.component import after
 from infra.egress import EgressRules, EgressRulesArgs
 from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
@@ -13,27 +14,24 @@ from infra.serving import ModelNamespace, ModelNamespaceArgs, ModelService, Mode
 from infra.settings import ModelSettings, Settings, SettingsError, load
 
 
-def deploy_model(settings: Settings, model: ModelSettings, opts: pulumi.ResourceOptions) -> None:
+def deploy_model(settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions) -> None:
     """Make one model: its Service, every version, and last the route, which moves only when all versions are ready."""
-    service = ModelService(model.name, ModelServiceArgs(model=model.name, namespace=settings.namespace), opts)
+    reader = cluster.bucket_reader(model.name, model.path, settings.namespace)
+    service = ModelService(model.name, ModelServiceArgs(model.name, settings.namespace, reader), opts)
     versions = [
         ModelVersion(
             naming.version_name(model.name, version.name),
             ModelVersionArgs(model=model, version=version, namespace=settings.namespace),
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[service])),
+            after(opts, service),
         )
         for version in model.versions
     ]
-    RouteRule(
-        model.name,
-        RouteRuleArgs(model=model.name, namespace=settings.namespace, shares=model.weights),
-        pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[service, *versions])),
-    )
+    RouteRule(model.name, RouteRuleArgs(model.name, settings.namespace, model.weights), after(opts, service, *versions))
 
 
 def deploy(settings: Settings) -> None:
     """Compose the components in the guide's order and export what an operator asks for first."""
-    cluster = ExistingCluster("cluster", ExistingClusterArgs(access=settings.cluster))
+    cluster = cluster_of(settings.cluster, "cluster")
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
     new_only = pulumi.ResourceOptions(providers=[cluster.new_only])
     system = IstioNamespace("istio-system", new_only)
@@ -50,15 +48,15 @@ def deploy(settings: Settings) -> None:
             injector_values=injector.istiod_values,
             outbound_policy=settings.egress.policy,
         ),
-        pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[injector])),
+        after(on_cluster, injector),
     )
     namespace = ModelNamespace("models", ModelNamespaceArgs(namespace=settings.namespace), new_only)
-    in_mesh = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=[istio, namespace]))
+    in_mesh = after(on_cluster, istio, namespace)
     egress = EgressRules("egress", EgressRulesArgs(namespace=settings.namespace, allowed=settings.egress), in_mesh)
-    can_load = pulumi.ResourceOptions.merge(in_mesh, pulumi.ResourceOptions(depends_on=[egress]))
     for model in settings.models:
-        deploy_model(settings, model, can_load)
+        deploy_model(settings, model, cluster, after(in_mesh, egress))
 
+    pulumi.export("connect", cluster.connect)
     pulumi.export("namespace", settings.namespace)
     pulumi.export("rootCertificate", injector.root_certificate)
     pulumi.export(

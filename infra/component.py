@@ -20,3 +20,8 @@ class Component(pulumi.ComponentResource):
         """Return the options of a child: `opts`, with this component as parent and with its dependencies."""
         inherited = pulumi.ResourceOptions(parent=self, depends_on=self._inherited)
         return inherited if opts is None else pulumi.ResourceOptions.merge(inherited, opts)
+
+
+def after(opts: pulumi.ResourceOptions, *needed: pulumi.Resource) -> pulumi.ResourceOptions:
+    """Return options that wait for more than `opts` does."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(needed)))

@@ -100,7 +100,9 @@ def _amount(quantity: str, units: dict[str, Decimal]) -> Decimal:
     return Decimal(match[1]) * units[match[2]]
 
 
-def _text(matches: Callable[[str], object], right: str, example: str | None) -> BeforeValidator:
+def text(matches: Callable[[str], object], right: str, example: str | None) -> BeforeValidator:
+    """A text that matches; for `right` and `example` see `WrongValueError`."""
+
     def check(value: object) -> str:
         if isinstance(value, str) and matches(value):
             return value
@@ -109,7 +111,9 @@ def _text(matches: Callable[[str], object], right: str, example: str | None) -> 
     return BeforeValidator(check)
 
 
-def _number(low: int, high: int, right: str, example: int) -> BeforeValidator:
+def whole_between(low: int, high: int, right: str, example: int) -> BeforeValidator:
+    """A whole number from `low` to `high`; for `right` and `example` see `WrongValueError`."""
+
     def check(value: object) -> int:
         number = whole_number(value)
         if number is None or not low <= number <= high:
@@ -151,7 +155,7 @@ def _switch(value: object) -> bool:
 
 def one_of(*choices: str) -> BeforeValidator:
     """A value out of a few; the first is the example."""
-    return _text(choices.__contains__, f"it is one of {', '.join(choices)}", choices[0])
+    return text(choices.__contains__, f"it is one of {', '.join(choices)}", choices[0])
 
 
 def _namespace_is_free(value: str) -> bool:
@@ -167,7 +171,7 @@ Switch = Annotated[bool, BeforeValidator(_switch)]
 Image = Annotated[str, BeforeValidator(_image)]
 NamespaceName = Annotated[
     str,
-    _text(
+    text(
         _namespace_is_free,
         "the namespace is a DNS label (a-z, 0-9 and -, 63 at most), and none of default, istio-system and kube-*",
         "models",
@@ -175,7 +179,7 @@ NamespaceName = Annotated[
 ]
 ModelPath = Annotated[
     str,
-    _text(
+    text(
         _MODEL_PATH.fullmatch,
         "a model's base path is gs://BUCKET/FOLDER, s3://BUCKET/FOLDER or an absolute path in the image",
         "gs://my-bucket/my-model",
@@ -185,37 +189,39 @@ Cpu = Annotated[str, _quantity(cores, Decimal("0.001"), "a CPU quantity is cores
 Memory = Annotated[
     str, _quantity(octets, Decimal(2**20), "a memory quantity is bytes with a unit, 1Mi at least: 512Mi, 2Gi", "2Gi")
 ]
-Generation = Annotated[int, _number(1, 10**9, "the CA's generation is an integer, 1 or more", 1)]
+Generation = Annotated[int, whole_between(1, 10**9, "the CA's generation is an integer, 1 or more", 1)]
 ModelNumber = Annotated[
-    int, _number(1, 2**63 - 1, "it is the number of the model's folder under its path, an integer, 1 or more", 1)
+    int, whole_between(1, 2**63 - 1, "it is the number of the model's folder under its path, an integer, 1 or more", 1)
 ]
-Replicas = Annotated[int, _number(1, 1000, "a version has 1-1000 replicas; one that gets no traffic has weight 0", 2)]
-LoadTimeout = Annotated[int, _number(10, 7200, "the time a model may take to load is 10-7200 seconds", 600)]
+Replicas = Annotated[
+    int, whole_between(1, 1000, "a version has 1-1000 replicas; one that gets no traffic has weight 0", 2)
+]
+LoadTimeout = Annotated[int, whole_between(10, 7200, "the time a model may take to load is 10-7200 seconds", 600)]
 Charts = Annotated[
     str,
-    _text(
+    text(
         _CHARTS.fullmatch,
         "charts come from oci://..., https://... or a folder that holds base, istiod and gateway",
         "oci://ghcr.io/istio/release/charts",
     ),
 ]
-Release = Annotated[str, _text(_RELEASE.fullmatch, "a chart's version is one exact release", "1.30.4")]
-Hub = Annotated[str, _text(_REPOSITORY.fullmatch, "a hub is a registry and path without a tag", "docker.io/istio")]
-Tag = Annotated[str, _text(_TAG.fullmatch, "it is the tag of Istio's images", None)]
+Release = Annotated[str, text(_RELEASE.fullmatch, "a chart's version is one exact release", "1.30.4")]
+Hub = Annotated[str, text(_REPOSITORY.fullmatch, "a hub is a registry and path without a tag", "docker.io/istio")]
+Tag = Annotated[str, text(_TAG.fullmatch, "it is the tag of Istio's images", None)]
 Host = Annotated[
     str,
-    _text(
+    text(
         _host_is_outside,
         "a host is a full lower-case DNS name outside the cluster: no scheme, port, path, address or wildcard",
         "models.example.com",
     ),
 ]
-S3Region = Annotated[str, _text(_S3_REGION.fullmatch, "it is an AWS region", "us-east-1")]
-S3BucketName = Annotated[str, _text(_S3_BUCKET.fullmatch, "it is an S3 bucket's name", "my-bucket")]
+S3Region = Annotated[str, text(_S3_REGION.fullmatch, "it is an AWS region", "us-east-1")]
+S3BucketName = Annotated[str, text(_S3_BUCKET.fullmatch, "it is an S3 bucket's name", "my-bucket")]
 AzureAccountName = Annotated[
-    str, _text(_AZURE_ACCOUNT.fullmatch, "a storage account's name is 3-24 lower-case letters and digits", "myaccount")
+    str, text(_AZURE_ACCOUNT.fullmatch, "a storage account's name is 3-24 lower-case letters and digits", "myaccount")
 ]
-FilePath = Annotated[str, _text(lambda path: path.strip() == path != "", "it is the path of a file", None)]
+FilePath = Annotated[str, text(lambda path: path.strip() == path != "", "it is the path of a file", None)]
 ContextName = Annotated[
-    str, _text(lambda name: name.strip() == name != "", "it is the name of a context in the kubeconfig", None)
+    str, text(lambda name: name.strip() == name != "", "it is the name of a context in the kubeconfig", None)
 ]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra.config_errors import MISSING, Edit, Place, Remove, Report, Set, closest
 from infra.config_fields import WrongValueError
@@ -18,6 +18,12 @@ _KINDS: Final = {
     "tuple_type": "it is a list",
     "string_type": "it is the name of a version",
 }
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are errors, and nothing changes after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def decoded(text: str) -> tuple[Any, list[str]]:

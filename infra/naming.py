@@ -17,6 +17,8 @@ GRPC_PORT: Final = 8500
 GRPC_PORT_NAME: Final = "grpc-serving"
 HTTP_PORT: Final = 8501
 HTTP_PORT_NAME: Final = "http-serving"
+# GKE's metadata server gives a pod the token of the service account that this annotation of its own names.
+GOOGLE_IDENTITY: Final = "iam.gke.io/gcp-service-account"
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra import naming
+from infra.cluster import Identity
 from infra.component import Component
 from infra.model_server import AWAIT_MARGIN, ModelVersionArgs, deployment_spec, model_config, monitoring_config
 from infra.objects import KubernetesObject
@@ -53,10 +54,12 @@ class ModelServiceArgs:
     Attributes:
         model: its name; the Service has the same.
         namespace: the models' namespace.
+        identity: who its pods are to the outside, when they are somebody there.
     """
 
     model: str
     namespace: str
+    identity: Identity | None = None
 
 
 class ModelService(Component):
@@ -65,12 +68,13 @@ class ModelService(Component):
     def __init__(self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelService", name, opts)
         metadata = {"name": args.model, "namespace": args.namespace, "labels": naming.labels(args.model)}
+        identity = {"annotations": {naming.GOOGLE_IDENTITY: args.identity.email}} if args.identity else {}
         KubernetesObject(
             f"{name}-service-account",
             {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": metadata,
+                "metadata": {**metadata, **identity},
                 "automountServiceAccountToken": False,  # a model server has no business with the Kubernetes API
             },
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # the name is the mesh identity

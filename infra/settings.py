@@ -10,27 +10,23 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import pulumi
 from pulumi.runtime import config as runtime
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from infra import config_fields as fields
-from infra.config_errors import Problem, Remove, Report, Set, SettingsError, shown
+from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
+from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_names import declare
-from infra.config_shape import decoded, is_from_yaml, keys_of, shaped
+from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
 from infra.weights import shares
 
 __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
 
 DEFAULT_IMAGE: Final = "tensorflow/serving:2.20.0"
+DEFAULT_ISTIO: Final = "1.30.4"
 DEFAULT_CPU: Final = "500m"
 DEFAULT_MEMORY: Final = "2Gi"
 _SCALARS: Final = (int, str)
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are errors, and nothing changes after reading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ExistingCluster(Section):
@@ -41,13 +37,12 @@ class ExistingCluster(Section):
         context: a context in it; None is its current one.
     """
 
-    kind: Annotated[Literal["existing"], fields.one_of("existing")] = "existing"
+    kind: Annotated[Literal["existing"], fields.one_of("existing", "gke")] = "existing"
     kubeconfig: fields.FilePath | None = None
     context: fields.ContextName | None = None
 
 
-# One kind so far. A further one joins as `Annotated[ExistingCluster | Other, Field(discriminator="kind")]`.
-ClusterSettings: TypeAlias = ExistingCluster
+ClusterSettings: TypeAlias = ExistingCluster | GkeSettings
 
 
 class ChartValues(Section):
@@ -70,7 +65,7 @@ class IstioSettings(Section):
     """
 
     charts: fields.Charts = "oci://ghcr.io/istio/release/charts"
-    version: fields.Release = "1.30.4"
+    version: fields.Release = DEFAULT_ISTIO
     hub: fields.Hub = "docker.io/istio"
     tag: fields.Tag = Field(default_factory=lambda given: given["version"])
     gateway: fields.Switch = True
@@ -169,13 +164,25 @@ class ModelInput(Section):
 class StackInput(Section):
     """The keys of the project's namespace, weights aside."""
 
-    cluster: ClusterSettings = Field(default_factory=ExistingCluster)
+    cluster: ExistingCluster | GkeCluster = Field(default_factory=ExistingCluster)
     istio: IstioSettings = Field(default_factory=IstioSettings)
     ca_generation: fields.Generation = Field(default=1, alias="caGeneration")
     namespace: fields.NamespaceName = "models"
     image: fields.Image = DEFAULT_IMAGE
     egress: EgressSettings = Field(default_factory=EgressSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)
+
+
+class ExistingStackInput(StackInput):
+    """The keys of a stack on a cluster that is there already."""
+
+    cluster: ExistingCluster = Field(default_factory=ExistingCluster)
+
+
+class GkeStackInput(StackInput):
+    """The keys of a stack that makes its cluster on GKE."""
+
+    cluster: GkeCluster
 
 
 class VersionSettings(Section):
@@ -264,12 +271,14 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     hidden = {key.removeprefix(f"{project}:") for key in secrets}
     shapes = keys_of(StackInput)
     report, unread = _decoded({key: shapes[key] in _SCALARS for key in shapes}, typed, hidden)
-    given = shaped(
-        StackInput, {key: report.values[key] for key in shapes if key in typed and key not in unread}, report
-    )
+    readable = {key: report.values[key] for key in shapes if key in typed and key not in unread}
+    given = shaped(_shape_of(report), readable, report)
     declared = declare(project, report)
     weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
     _check_egress(report)
+    if report.at(("cluster", "kind")) == "gke":
+        check_place(report)
+        check_versions(DEFAULT_ISTIO, report)
     problems = report.problems()
     if given is None or problems:
         raise SettingsError(problems)
@@ -279,7 +288,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     return Settings(
         project=project,
         stack=stack,
-        cluster=given.cluster,
+        cluster=_cluster(given.cluster, report),
         istio=given.istio,
         ca_generation=given.ca_generation,
         namespace=given.namespace,
@@ -287,6 +296,20 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         egress=given.egress,
         models=models,
     )
+
+
+def _shape_of(report: Report) -> type[StackInput]:
+    kind = report.at(("cluster", "kind"))
+    # a typo of a kind is told as one, and not as many keys that the other kind has not
+    is_gke = isinstance(kind, str) and closest(kind, ("existing", "gke")) == "gke"
+    return GkeStackInput if is_gke else ExistingStackInput
+
+
+def _cluster(given: ExistingCluster | GkeCluster, report: Report) -> ClusterSettings:
+    if isinstance(given, ExistingCluster):
+        return given
+    place = {"project": report.at((PROJECT_KEY,)), "region": report.at((REGION_KEY,))}
+    return GkeSettings(**given.model_dump(by_alias=True), **place)
 
 
 def _decoded(scalar: Mapping[str, bool], typed: Mapping[str, str], hidden: Collection[str]) -> tuple[Report, set[str]]:

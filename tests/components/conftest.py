@@ -30,6 +30,7 @@ class Registered:
     parent: str
     provider: str
     delete_before_replace: bool
+    protect: bool
     ignore_changes: tuple[str, ...]
     replacement_trigger: Any
 
@@ -53,6 +54,7 @@ class Recorder(MockMonitor):
                 parent=request.parent.rpartition("::")[2],
                 provider=request.provider.rpartition("::")[0].rpartition("::")[2],
                 delete_before_replace=request.deleteBeforeReplace,
+                protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
                 replacement_trigger=MessageToDict(request.replacement_trigger),
             )
@@ -67,12 +69,32 @@ class Provider(Mocks):
         outputs = dict(args.inputs)
         if args.typ == "pulumi:index:Stash":
             outputs["output"] = outputs["input"]
+        outputs |= _of_google(args.typ, args.name, outputs)
         if "metadata" in outputs:
             outputs["metadata"] = {"name": f"{args.name}-1a2b3c4d", **outputs["metadata"]}
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> Any:
         raise AssertionError(f"the program called {args.token}")
+
+
+def _of_google(token: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return what Google would have filled in, of what the program reads."""
+    if token == "gcp:serviceaccount/account:Account":
+        email = f"{inputs['accountId']}@my-project.iam.gserviceaccount.com"
+        return {"email": email, "member": f"serviceAccount:{email}", "name": f"projects/my-project/{email}"}
+    if token == "gcp:container/cluster:Cluster":
+        endpoint = {
+            "endpoint": "gke-1a2b.europe-west1.gke.goog",
+            **inputs["controlPlaneEndpointsConfig"]["dnsEndpointConfig"],
+        }
+        return {
+            "name": f"{name}-1a2b3c4",
+            "endpoint": "198.51.100.7",
+            "masterAuth": {"clusterCaCertificate": "Y2E="},
+            "controlPlaneEndpointsConfig": {"dnsEndpointConfig": endpoint},
+        }
+    return {"etag": "BwX"} if "IAMMember" in token else {}
 
 
 @dataclass(frozen=True)

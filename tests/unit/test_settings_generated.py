@@ -18,6 +18,13 @@ Fault: TypeAlias = Callable[[Config, Pick], None]
 NAMES: Final = ["inception", "resnet-50", "half-plus", "bert"]
 VERSIONS: Final = ["v1", "v2", "v3", "v10", "canary"]
 ROUNDS: Final = 8
+BAD_CLUSTERS: Final[list[Config]] = [
+    {"kind": "gke"},  # nowhere
+    {"kind": "gke", "zone": 5, "gpu": {"count": "x"}},
+    {"kind": "gke", "ranges": {"nodes": "10.4.0.0/16", "services": "x"}, "labels": []},
+    {"kind": "gke", "endpoint": "ip", "kubernetesVersion": "1.20"},
+    {"kind": "gke", "authorizedNetworks": [{"cidr": "0.0.0.0/0"}], "nodes": {"min": 50}},
+]
 MANY = settings(max_examples=1200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
@@ -139,7 +146,7 @@ def bad_stack_value(config: Config, pick: Pick) -> None:
         "namespace": ["", "A b", "kube-system", "["],
         "image": ["", "A b", "[", "serving", "serving:latest"],
         "caGeneration": ["", "A b", "0", "1.5", "null"],
-        "cluster": ["", "[", "null", "5x", {"kind": "x"}],
+        "cluster": ["", "[", "null", "5x", {"kind": "x"}, *BAD_CLUSTERS],
         "istio": ["", "[", "null", "5", {"hub": ""}],
         "egress": ["", "[", "null", "[]", {"hosts": 5}],
     }
