@@ -42,5 +42,6 @@ const (
 	srcReader     = "external/org_tensorflow/tensorflow/cc/saved_model/reader.cc"
 	srcLoader     = "external/org_tensorflow/tensorflow/cc/saved_model/loader.cc"
 	srcFlags      = "external/org_tensorflow/tensorflow/core/util/command_line_flags.cc"
+	srcAuth       = "external/local_xla/xla/tsl/platform/cloud/google_auth_provider.cc"
 	srcTextFormat = "external/com_google_protobuf/src/google/protobuf/text_format.cc"
 )

@@ -62,7 +62,7 @@ func TestABasePathWithoutTheVersionIsWaitedFor(t *testing.T) {
 func TestOneMissingBasePathHoldsUpEveryModel(t *testing.T) {
 	root := t.TempDir()
 	writeVersion(t, filepath.Join(root, "m"), "1", halfPlusTwo)
-	other := modelConfig{name: "other", basePath: "gs://bucket/other", platform: tensorflowPlatform}
+	other := modelConfig{name: "other", basePath: filepath.Join(root, "other"), platform: tensorflowPlatform}
 	core, _, done := startCore(t, defaults(), oneModel(filepath.Join(root, "m"), versionPolicy{}), other)
 	stillWaiting(t, done)
 	if got := statesOf(core, "m"); got != "Could not find any versions of model m" {

@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -66,19 +63,24 @@ func (s *spread) next(ratio float64) bool {
 // loadModel reads a version folder; it takes as long as the model's file says.
 func loadModel(folder string) (*model, *status) {
 	log.info(srcReader, "Reading SavedModel from: %s", folder)
-	text, err := os.ReadFile(filepath.Join(folder, modelFileName))
-	if errors.Is(err, fs.ErrNotExist) {
+	files, file := fileSystemOf(folder), joinPath(folder, modelFileName)
+	failure := files.exists(file)
+	if failure != nil && failure.code == codeNotFound {
 		return nil, &status{codeNotFound, "Could not find SavedModel .pb or .pbtxt at supplied export directory path: " +
 			folder + ". Check that the directory exists and that you have the right permissions for accessing it."}
 	}
-	if err != nil {
-		return nil, fileStatus(filepath.Join(folder, modelFileName), err)
+	if failure != nil {
+		return nil, failure
+	}
+	text, failure := files.read(file)
+	if failure != nil {
+		return nil, failure
 	}
 	loaded := &model{exit: os.Exit}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&loaded.modelFile); err != nil {
-		return nil, &status{codeDataLoss, fmt.Sprintf("Can't parse %s as model: %v", filepath.Join(folder, modelFileName), err)}
+		return nil, &status{codeDataLoss, fmt.Sprintf("Can't parse %s as model: %v", file, err)}
 	}
 	loadCode, failure := loaded.check()
 	if failure != nil {

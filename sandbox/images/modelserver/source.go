@@ -2,8 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"path"
 	"sort"
 	"strconv"
 	"strings"
@@ -69,9 +68,9 @@ func (s *source) poll() {
 
 // findVersions gives the folders of the versions that a model's policy wants.
 func findVersions(model modelConfig) (map[int64]string, *status) {
-	if _, err := os.Stat(model.basePath); err != nil {
+	if failure := fileSystemOf(model.basePath).exists(model.basePath); failure != nil {
 		return nil, invalid(fmt.Sprintf("Could not find base path %s for servable %s with error %s",
-			model.basePath, model.name, fileStatus(model.basePath, err)))
+			model.basePath, model.name, failure))
 	}
 	if model.policy.kind == "specific" && len(model.policy.specific) == 0 {
 		log.warning(srcSource, "No specific versions requested for servable %s.", model.name)
@@ -91,21 +90,22 @@ func findVersions(model modelConfig) (map[int64]string, *status) {
 
 // listVersions finds everything under a base path whose name is a number; 00123 is version 123.
 func listVersions(basePath string) (map[int64]string, *status) {
-	children, err := os.ReadDir(basePath)
-	if err != nil {
-		return nil, fileStatus(basePath, err)
+	children, failure := fileSystemOf(basePath).children(basePath)
+	if failure != nil {
+		return nil, failure
 	}
 	present := map[int64]string{}
 	for _, child := range children {
-		number, err := strconv.ParseInt(strings.TrimSpace(child.Name()), 10, 64)
+		child = strings.TrimSuffix(child, "/")
+		number, err := strconv.ParseInt(strings.TrimSpace(child), 10, 64)
 		if err != nil {
 			continue
 		}
 		if other, twice := present[number]; twice {
 			log.warning(srcSource, "Duplicate version directories detected. Version %d will be loaded from %s, %s will be ignored.",
-				number, child.Name(), filepath.Base(other))
+				number, child, path.Base(other))
 		}
-		present[number] = filepath.Join(basePath, child.Name())
+		present[number] = joinPath(basePath, child)
 	}
 	return present, nil
 }
@@ -118,8 +118,8 @@ func choose(model modelConfig, present map[int64]string) map[int64]string {
 		return present
 	case "specific":
 		for _, version := range model.policy.specific {
-			if path, found := present[version]; found {
-				wanted[version] = path
+			if folder, found := present[version]; found {
+				wanted[version] = folder
 				continue
 			}
 			log.warning(srcSource, "Version %d of servable %s, which was requested to be served as a 'specific' version in the "+

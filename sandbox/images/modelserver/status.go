@@ -89,4 +89,12 @@ func (s *status) String() string {
 	return s.code.String() + ": " + s.message
 }
 
+// with adds what was being done, as TensorFlow does; no failure stays none.
+func (s *status) with(context string) *status {
+	if s == nil {
+		return nil
+	}
+	return &status{s.code, s.message + "\n\t" + context}
+}
+
 func invalid(message string) *status { return &status{codeInvalidArgument, message} }
