@@ -2,6 +2,7 @@
 # make test    every test level
 # make check   lint, types, unit and component tests: no cluster, under a minute
 # make bench   what a canary step costs, with the sandbox up
+# make preview STACK=dev   what `pulumi up` of a stack would do, held against policy/; by the Pulumi that is on PATH
 # make down    takes everything away but the cache
 PYTHON ?= python3
 export PYTHON
@@ -11,9 +12,10 @@ endif
 RUN = .venv/bin/python -m
 # The sandbox builds these with the same settings, so their dependencies are compiled once.
 GO_MODULES = sandbox/images/caller sandbox/images/modelserver sandbox/plugins/python sandbox/plugins/kubernetes
+STACKS = $(sort $(patsubst Pulumi.%.yaml,%,$(wildcard Pulumi.*.yaml)))
 GO = CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go
 
-.PHONY: up down test check go-test bench venv
+.PHONY: up down test check go-test bench preview known-stack venv
 
 up: venv
 	@$(RUN) sandbox up
@@ -37,6 +39,15 @@ go-test: venv
 
 bench: venv
 	@$(RUN) sandbox exec -- bench/step
+
+preview: known-stack
+	@command -v pulumi >/dev/null || { echo 'There is no pulumi on PATH. Run: eval "$$(python3 -m sandbox env)"' >&2; exit 1; }
+	@test -e .venv || sandbox/venv.sh
+	@pulumi preview --diff --stack '$(STACK)' --policy-pack policy
+
+known-stack:
+	$(if $(filter $(STACKS),$(notdir $(STACK))),@:,$(error STACK is $(or $(STACK),missing); \
+		the stacks are $(STACKS). Run: make preview STACK=dev))
 
 venv:
 	@sandbox/venv.sh
