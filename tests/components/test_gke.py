@@ -172,6 +172,10 @@ def test_a_service_accounts_id_fits_whatever_stack_and_model_are_called(parts: t
     assert account_id(*parts[:-1], parts[-1] + "x") != name
 
 
+def test_two_stacks_whose_names_differ_in_what_an_id_cannot_hold_get_two_accounts() -> None:
+    assert account_id("tfs", "my.stack", "m") != account_id("tfs", "my-stack", "m")
+
+
 @pytest.mark.parametrize(
     ("path", "bucket"),
     [("gs://b/x/y", "b"), ("gs://b", "b"), ("gs://b/", "b"), ("s3://b/x", None), ("/models/m", None)],
