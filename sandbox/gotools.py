@@ -75,6 +75,8 @@ MODEL_SERVER = GoTool("tensorflow_model_server", _HERE / "images/modelserver", "
 CALLER = GoTool("caller", _HERE / "images/caller", ".", (), 100)
 # Nothing that runs needs it: the test of the workflows builds it.
 ACTIONLINT = GoTool("actionlint", _HERE / "tools/actionlint", "github.com/rhysd/actionlint/cmd/actionlint", (), 200)
+# Nor this: the tests that play Google build it.
+GOOGLE = GoTool("google", _HERE / "google", ".", (), 900)
 
 CONTROL_PLANE = (ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBELET, KUBE_PROXY, KUBECTL, KUBEADM)
 CLUSTER = (*CONTROL_PLANE, COREDNS, PAUSE, PILOT_DISCOVERY, PILOT_AGENT)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sandbox import archive, gotools, materials
+from sandbox import archive, authority, gotools, materials
 from sandbox.errors import SandboxError
 from sandbox.gotools import GoTool
 from sandbox.paths import cache_root
@@ -91,12 +91,14 @@ ISTIO = (
     ),
 )
 
-# Not the real model server, which no registry carries: a small one that speaks TF Serving's REST API and flags.
+# Not the real model server, which no registry carries: a small one that speaks TF Serving's REST API and flags. The
+# one root that it trusts is the sandbox's own, so that a test can play Google Cloud Storage to it.
 MODEL_SERVER = Image(
     "docker.io/tensorflow/serving:2.20.0",
     (
         _tool(gotools.MODEL_SERVER, "usr/bin/tensorflow_model_server"),
         Source(lambda: _HERE / "images/models", lambda: _folder_key(_HERE / "images/models"), "models"),
+        Source(authority.certificate, authority.key, "etc/ssl/certs/ca-certificates.crt"),
     ),
     ("/usr/bin/tensorflow_model_server",),
     (gotools.MODEL_SERVER,),
