@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
-from policy.resource import Resource, Unknown, at, entries
+from policy.resource import Resource, at, entries
 
 CLUSTER: Final = "gcp:container/cluster:Cluster"
 # A range wider than this is no one organisation's: nobody was ever given more than a /8 of IPv4, and a /12 of IPv6 is
@@ -50,12 +50,12 @@ def violations(resource: Resource) -> Iterator[str]:
 def _has_public_address(resource: Resource) -> bool:
     enabled = resource.at("controlPlaneEndpointsConfig", "ipEndpointsConfig", "enabled")
     private = resource.at("privateClusterConfig", "enablePrivateEndpoint")
-    # both have to be known not to close it; Google's default for the first is true
-    return enabled in {True, None} and private in {False, None}
+    # both have to be known not to close it; Google's defaults are true and false
+    return (enabled is True or enabled is None) and (private is False or private is None)
 
 
 def _is_too_wide(cidr: object) -> bool:
-    if isinstance(cidr, Unknown) or not isinstance(cidr, str):
+    if not isinstance(cidr, str):
         return False
     try:
         network = ipaddress.ip_network(cidr, strict=False)
