@@ -11,7 +11,7 @@ mkdir -p "$(dirname "$comment")"
 code=0
 pulumi preview --stack "$stack" --policy-pack policy --json >"$json" || code=$?
 if [ "$code" = 0 ]; then
-  .venv/bin/python -m rollout review --output "$comment" "$json"
+  .venv/bin/python -m rollout review --stack "$stack" --output "$comment" "$json"
   exit 0
 fi
 

@@ -231,7 +231,7 @@ def runner(tmp_path: Path) -> Path:
     """A checkout whose `pulumi` and `python` say what they were asked."""
     for name, program in {
         "bin/pulumi": 'echo "pulumi $*"; exit "${PULUMI_CODE:-0}"',
-        ".venv/bin/python": 'echo "python $*" >"$5"',
+        ".venv/bin/python": 'echo "python $*" >"$7"',
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"#!/bin/sh\n{program}\n")
@@ -248,7 +248,9 @@ def _shell(runner: Path, name: str, *arguments: str, code: int = 0) -> subproces
 def test_a_preview_that_succeeds_is_reviewed(runner: Path) -> None:
     assert _shell(runner, "preview.sh", "dev", "dev.json", "review/dev.md").returncode == 0
     assert (runner / "dev.json").read_text() == "pulumi preview --stack dev --policy-pack policy --json\n"
-    assert (runner / "review/dev.md").read_text() == "python -m rollout review --output review/dev.md dev.json\n"
+    assert (runner / "review/dev.md").read_text() == (
+        "python -m rollout review --stack dev --output review/dev.md dev.json\n"
+    )
 
 
 def test_an_up_that_fails_fails_the_job(runner: Path) -> None:
