@@ -415,11 +415,15 @@ def test_make_preview_shows_the_change_and_lets_the_projects_own_program_pass(pr
     assert "weight     : 95" in ended.stdout
 
 
-def test_make_preview_fails_when_the_projects_own_program_breaks_a_policy(project: Project, checkout: Path) -> None:
+def test_make_preview_holds_the_projects_own_program_to_the_policies(project: Project, checkout: Path) -> None:
     own_stack(project, checkout, **{"tfserving-mesh:egress": {"policy": "ALLOW_ANY"}})
     ended = make(project, checkout, "STACK=local")
     assert ended.returncode != 0
     assert "values.meshConfig.outboundTrafficPolicy.mode is ALLOW_ANY" in ended.stdout
+    command = ["pulumi", "config", "set", "--stack", "local", "--path", 'policy:allowedWildcards["*"]', "a trial"]
+    subprocess.run(command, cwd=checkout, env=project.environ, check=True)
+    ended = make(project, checkout, "STACK=local")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize(("argument", "said"), [("STACK=dvv", "STACK is dvv"), ("STACK=", "STACK is missing")])
