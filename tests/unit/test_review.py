@@ -117,6 +117,33 @@ def test_ended_deletion_protection_is_a_warning() -> None:
     assert "PROTECTED" not in reviewed(step("update", CLUSTER, "serving", new, old))
 
 
+def test_ended_protection_of_what_stays_otherwise_is_a_warning_and_more_than_weights() -> None:
+    entry = step("same", CLUSTER, "serving", {}, {})
+    entry["oldState"]["protect"] = True
+    result = checked(STEP, entry)
+    assert first_line(result.markdown).startswith("The cluster `serving` will no longer be PROTECTED")
+    assert "- unprotect cluster `serving`" in result.markdown
+    assert result.code is ExitCode.MORE_THAN_WEIGHTS
+
+
+def test_what_an_interrupted_replacement_left_is_deleted_and_never_passes() -> None:
+    result = checked(step("delete-replaced", CLUSTER, "serving", {}))
+    assert first_line(result.markdown).startswith("The cluster `serving` will be DELETED")
+    assert result.code is ExitCode.MORE_THAN_WEIGHTS
+
+
+def test_a_preview_that_failed_without_a_word_does_not_pass() -> None:
+    events = [
+        {"resourcePreEvent": {"metadata": STEP | {"old": STEP["oldState"], "new": STEP["newState"]}}},
+        {"summaryEvent": {"resourceChanges": {"update": 1}, "result": "failed"}},
+    ]
+    result = review(stream(*events), weights_only=True)
+    assert first_line(result.markdown).startswith("The preview failed: it gives no reason")
+    assert result.code is ExitCode.MORE_THAN_WEIGHTS
+    events[-1]["summaryEvent"]["result"] = "succeeded"
+    assert review(stream(*events), weights_only=True).code is ExitCode.FINE
+
+
 def test_a_removed_subset_alone_is_no_loss_but_a_replaced_one_is() -> None:
     rule = "kubernetes:networking.istio.io/v1:DestinationRule"
     assert "CAUTION" not in reviewed(step("delete", rule, "inception-v2-subset", {}))
@@ -193,6 +220,7 @@ def test_no_secret_is_printed_in_any_of_its_forms() -> None:
     markdown = reviewed(step("update", "kubernetes:core/v1:Secret", "key", hidden, shown))
     assert "hunter" not in markdown
     assert "`other`: secret, not shown → `plain`" in markdown
+    assert "`data`: secret, not shown → `plain`" in markdown
 
 
 def test_what_is_not_known_yet_is_said_so() -> None:

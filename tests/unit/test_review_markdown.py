@@ -76,6 +76,15 @@ def test_rules_before_the_default_one_and_routes_through_a_gateway_have_splits_o
     assert "- `inception` (`by headers x-tester`): `v2` 100 %" in markdown
 
 
+def test_two_rules_that_look_alike_are_two_splits() -> None:
+    old, new = route({"v1": 95, "v2": 5}), route({"v1": 75, "v2": 25})
+    for manifest in (old, new):
+        manifest["spec"]["http"] = [*manifest["spec"]["http"], *route({"v1": 50, "v2": 50})["spec"]["http"]]
+    markdown = reviewed(step("update", ROUTE, "x", old, new))
+    assert markdown.split("\n")[1].endswith("`v2` 5 % → 25 %, nothing else changes")
+    assert "- `inception`: `v1` 50 %, `v2` 50 %" in markdown
+
+
 def test_a_name_breaks_neither_code_nor_table_nor_list() -> None:
     for shown in (code(NASTY), prose(NASTY, 200)):
         assert not re.search(r"[|<>\\\n\u202e@*\[\]]", shown.removeprefix("<code>").removesuffix("</code>"))
