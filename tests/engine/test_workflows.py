@@ -98,6 +98,18 @@ def test_a_pull_request_that_violates_a_policy_reads_which(project: Project) -> 
     assert re.search("^    .*no resource may hold the forbidden word", comment, re.MULTILINE)
 
 
+def test_a_pull_request_reads_what_would_change(project: Project) -> None:
+    _forbid_a_word(project)
+    (project.folder / ".venv").symlink_to(sys.prefix)
+    (project.folder / "rollout").symlink_to(CHECKOUT / "rollout")
+    project.program('import pulumi\npulumi.Stash("word", input="allowed")\n')
+    done = _script(project, "preview.sh", STACK, "preview.json", "review.md")
+    assert done.returncode == 0, done.stderr
+    comment = (project.folder / "review.md").read_text()
+    assert comment.startswith(f"<!-- tfserving-mesh review: {STACK} -->\n")
+    assert "Stash" in comment
+
+
 def test_an_up_keeps_to_the_policies(project: Project) -> None:
     _forbid_a_word(project)
     project.program('import pulumi\npulumi.Stash("word", input="allowed")\n')
