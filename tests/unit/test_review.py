@@ -133,7 +133,7 @@ def test_what_an_interrupted_replacement_left_is_deleted_and_never_passes() -> N
 
 
 def test_a_preview_that_failed_without_a_word_does_not_pass() -> None:
-    events = [
+    events: list[dict[str, Any]] = [
         {"resourcePreEvent": {"metadata": STEP | {"old": STEP["oldState"], "new": STEP["newState"]}}},
         {"summaryEvent": {"resourceChanges": {"update": 1}, "result": "failed"}},
     ]
