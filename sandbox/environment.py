@@ -1,4 +1,8 @@
-"""The environment in which `pulumi` and `kubectl` mean the sandbox; what the user has stays first on PATH."""
+"""The environment in which `pulumi` and `kubectl` mean the sandbox; what the user has stays first on PATH.
+
+Where the GCP plugin is a stand-in, a cluster on GKE is the sandbox too: the plugin finds its made-up cloud and the
+sandbox's kubeconfig by variables of their own, since KUBECONFIG may come to mean something else.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from collections.abc import Mapping
 from sandbox import plan
 from sandbox.errors import SandboxError
 from sandbox.node_config import HOST_ADDRESS, NODE_ADDRESS, NODE_PODS
-from sandbox.pulumi_env import PluginsError, pulumi_environment
+from sandbox.plugins.gcp import cloud, kubeconfig, trust
+from sandbox.pulumi_env import PluginsError, find_tools, pulumi_environment
 from sandbox.state import State
 
 
@@ -27,6 +32,10 @@ def variables(state: State, environ: Mapping[str, str]) -> dict[str, str]:
         "PATH": _order(found["PATH"], str(state.checkout / ".venv" / "bin"), str(plan.path_folder())),
         "KUBECONFIG": str(state.kubeconfig),
     }
+    gcp = find_tools(plan.pulumi_folder(), environ).gcp
+    if gcp is not None and not gcp.real:
+        result |= {cloud.FILE_VARIABLE: str(state.root / "cloud.json"), kubeconfig.FILE_VARIABLE: str(state.kubeconfig)}
+        result |= trust.variables(state.root, state.kubeconfig, environ)
     return result | (_no_proxy(environ) if state.context is None else {})
 
 

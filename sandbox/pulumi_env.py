@@ -1,9 +1,12 @@
 """Which Pulumi tools are used, real ones or stand-ins, and the environment that makes the Pulumi CLI use them.
 
 A Pulumi CLI, language host or plugin that the user already has is used. Only where one is missing does the sandbox put
-its own in place: the CLI built from source, and stand-ins for `pulumi-language-python` and
-`pulumi-resource-kubernetes`. The environment variable `PLUGINS` overrides that for tests: `real` refuses stand-ins,
+its own in place: the CLI built from source, and stand-ins for `pulumi-language-python`, `pulumi-resource-kubernetes`
+and `pulumi-resource-gcp`. The environment variable `PLUGINS` overrides that for tests: `real` refuses stand-ins,
 `stand-in` forces them.
+
+The GCP plugin's stand-in is Python, so there is nothing to build. With it comes one for `gke-gcloud-auth-plugin`, which
+gives tokens for the cluster that it calls Google's, the sandbox's; a real one's token would be no use there.
 
 The sandbox has a Pulumi home and a file backend of its own, so the user's login, stacks and plugins are not touched.
 How the CLI looks for plugins decides the layout of that home:
@@ -23,6 +26,9 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sandbox.plugins.gcp import launchers
+from sandbox.plugins.gcp.launchers import GCP, GKE_AUTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,11 +78,18 @@ class Tools:
     cli: Tool
     language_host: Tool
     kubernetes: Tool
+    gcp: Tool | None = None
+    """None when only a real one would do and there is none."""
 
     @property
     def all(self) -> tuple[Tool, ...]:
-        """Every tool, in the order in which a build makes them."""
+        """Every tool that is built where it is missing, in the order in which a build makes them."""
         return (self.cli, self.language_host, self.kubernetes)
+
+    @property
+    def shown(self) -> tuple[Tool, ...]:
+        """Every tool, for those who look."""
+        return (*self.all, self.gcp) if self.gcp else self.all
 
     @property
     def to_build(self) -> tuple[str, ...]:
@@ -85,10 +98,11 @@ class Tools:
 
 
 def find_tools(cache_bin: Path, environ: Mapping[str, str]) -> Tools:
-    """Finds the Pulumi CLI, the Python language host and the Kubernetes plugin.
+    """Finds the Pulumi CLI, the Python language host, the Kubernetes plugin and the GCP plugin.
 
     Looks on PATH, beside the CLI, in ~/.pulumi/bin and in ~/.pulumi/plugins; what is nowhere is expected in `cache_bin`
-    under its own name, where `python -m sandbox build` puts it.
+    under its own name, where `python -m sandbox build` puts it. The GCP plugin alone may be missing when `PLUGINS` is
+    `real`: most of the project does without it.
 
     Raises:
         PluginsError: `PLUGINS` is `real` and a plugin is missing, or it is neither `real` nor `stand-in`.
@@ -102,6 +116,7 @@ def find_tools(cache_bin: Path, environ: Mapping[str, str]) -> Tools:
         cli=Tool(CLI, cli, Origin.REAL) if cli else Tool(CLI, cache_bin / CLI, Origin.STAND_IN),
         language_host=_choose(LANGUAGE_HOST, host, cache_bin, wanted),
         kubernetes=_choose(KUBERNETES, kubernetes, cache_bin, wanted),
+        gcp=_choose_gcp(_on_path(GCP, environ) or _installed("gcp", environ), wanted),
     )
 
 
@@ -124,10 +139,14 @@ def pulumi_environment(state_root: Path, checkout: Path, cache_bin: Path, enviro
     backend = state_root / "pulumi-state"
     backend.mkdir(parents=True, exist_ok=True)
     forced = _wanted_plugins(environ) is Origin.STAND_IN
-    bin_folder = _fill_bin(home / "bin", tools, on_path_too=forced and _on_path(KUBERNETES, environ) is not None)
-    _fill_plugins(home / "plugins", tools, environ)
+    started = _fill_launchers(home / "launchers", tools, checkout)
+    # A real one on PATH is only beaten by another one on PATH.
+    on_path_too = {name for name in (KUBERNETES, GCP) if forced and _on_path(name, environ)}
+    bin_folder = _fill_bin(home / "bin", tools, started, on_path_too)
+    _fill_plugins(home / "plugins", tools, started, environ)
+    first = _fill_first(home / "first", started, environ)
     variables = {
-        "PATH": _path(environ, tools, bin_folder, checkout, stand_ins_first=forced),
+        "PATH": _path(environ, tools, bin_folder, first, checkout, stand_ins_first=forced),
         "PULUMI_HOME": str(home),
         "PULUMI_BACKEND_URL": backend.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
@@ -135,6 +154,7 @@ def pulumi_environment(state_root: Path, checkout: Path, cache_bin: Path, enviro
     }
     if not tools.kubernetes.real:
         # The other plugins named by installed packages cannot be had where this one could not: do not try on each run.
+        # The GCP plugin says nothing of the kind: few have it, and its stand-in needs no build.
         variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     return variables
 
@@ -158,6 +178,12 @@ def _choose(name: str, found: Path | None, cache_bin: Path, wanted: Origin | Non
             f"{_version_hint(name)}. Install it, or unset PLUGINS to use the stand-in"
         )
     return Tool(name, cache_bin / name, Origin.STAND_IN)
+
+
+def _choose_gcp(found: Path | None, wanted: Origin | None) -> Tool | None:
+    if found and wanted is not Origin.STAND_IN:
+        return Tool(GCP, found, Origin.REAL)
+    return None if wanted is Origin.REAL else Tool(GCP, Path(launchers.__file__).parent, Origin.STAND_IN)
 
 
 def _version_hint(name: str) -> str:
@@ -200,19 +226,38 @@ def _installed(plugin: str, environ: Mapping[str, str]) -> Path | None:
     return executable if executable.is_file() and not partial.exists() else None
 
 
-def _fill_bin(folder: Path, tools: Tools, *, on_path_too: bool) -> Path:
+def _fill_launchers(folder: Path, tools: Tools, checkout: Path) -> dict[str, Path]:
+    if tools.gcp is not None and not tools.gcp.real:
+        return launchers.write(folder, checkout)
+    launchers.remove(folder)
+    return {}
+
+
+def _fill_bin(folder: Path, tools: Tools, started: Mapping[str, Path], on_path_too: set[str]) -> Path:
     """Puts the sandbox's own CLI and language host side by side, as an installed Pulumi has them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _STAND_IN_MARKER).touch()
-    wanted = {CLI: tools.cli, LANGUAGE_HOST: tools.language_host, DYNAMIC_PROVIDER: tools.language_host}
-    if on_path_too:
-        wanted[KUBERNETES] = tools.kubernetes  # a real one on PATH is only beaten by another one on PATH
-    for name in (CLI, LANGUAGE_HOST, DYNAMIC_PROVIDER, KUBERNETES):
-        tool = wanted.get(name)
-        if tool and not tool.real and tool.exists:
-            _place(tool.path, folder / name)
+    built = {CLI: tools.cli, LANGUAGE_HOST: tools.language_host, DYNAMIC_PROVIDER: tools.language_host}
+    if KUBERNETES in on_path_too:
+        built[KUBERNETES] = tools.kubernetes
+    wanted = {name: tool.path for name, tool in built.items() if not tool.real and tool.exists}
+    wanted |= {name: path for name, path in started.items() if name == GKE_AUTH or name in on_path_too}
+    for name in (CLI, LANGUAGE_HOST, DYNAMIC_PROVIDER, KUBERNETES, GCP, GKE_AUTH):
+        if name in wanted:
+            _place(wanted[name], folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def _fill_first(folder: Path, started: Mapping[str, Path], environ: Mapping[str, str]) -> Path | None:
+    """Puts what has to come before the user's own: a real auth plugin's token is no use to the sandbox."""
+    if GKE_AUTH not in started or _on_path(GKE_AUTH, environ) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _STAND_IN_MARKER).touch()
+    _place(started[GKE_AUTH], folder / GKE_AUTH)
     return folder
 
 
@@ -233,7 +278,7 @@ def _place(source: Path, target: Path) -> None:
     staged.replace(target)
 
 
-def _fill_plugins(folder: Path, tools: Tools, environ: Mapping[str, str]) -> None:
+def _fill_plugins(folder: Path, tools: Tools, started: Mapping[str, Path], environ: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stand_in = folder / f"resource-kubernetes-v{_sdk_version('kubernetes')}"
     wanted: dict[Path, dict[str, Path]] = {}
@@ -245,6 +290,8 @@ def _fill_plugins(folder: Path, tools: Tools, environ: Mapping[str, str]) -> Non
         wanted.pop(stand_in, None)
         if tools.kubernetes.exists:
             wanted[stand_in] = {KUBERNETES: tools.kubernetes.path.resolve()}
+    if GCP in started:
+        wanted[folder / f"resource-gcp-v{_sdk_version('gcp')}"] = {GCP: started[GCP]}
     for old in set(folder.iterdir()) - set(wanted):
         # Folders of links are made here; anything else the CLI has downloaded itself.
         if old.is_dir() and all(entry.is_symlink() for entry in old.iterdir()):
@@ -265,8 +312,11 @@ def _link(source: Path, target: Path) -> None:
     staged.replace(target)  # at once: another command may be at it too
 
 
-def _path(environ: Mapping[str, str], tools: Tools, ours: Path, checkout: Path, *, stand_ins_first: bool) -> str:
-    inherited = [entry for entry in environ.get("PATH", "").split(os.pathsep) if entry and Path(entry) != ours]
+def _path(
+    environ: Mapping[str, str], tools: Tools, ours: Path, first: Path | None, checkout: Path, *, stand_ins_first: bool
+) -> str:
+    own = {ours, ours.with_name("first")}
+    inherited = [entry for entry in environ.get("PATH", "").split(os.pathsep) if entry and Path(entry) not in own]
     users_bin = _user_home(environ) / "bin"
     needs_users_bin = any(tool.real and tool.path.parent == users_bin for tool in tools.all)
     if needs_users_bin and str(users_bin) not in inherited:
@@ -274,4 +324,5 @@ def _path(environ: Mapping[str, str], tools: Tools, ours: Path, checkout: Path, 
     venv = checkout / ".venv" / "bin"
     if venv.is_dir() and str(venv) not in inherited:
         inherited.insert(0, str(venv))
-    return os.pathsep.join([str(ours), *inherited] if stand_ins_first else [*inherited, str(ours)])
+    found = [str(ours), *inherited] if stand_ins_first else [*inherited, str(ours)]
+    return os.pathsep.join([str(first), *found] if first else found)

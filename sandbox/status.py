@@ -48,7 +48,7 @@ def show(console: Console) -> bool:
         _line(console, "cluster", f"yours: {state.context}")
     elif state.node is not None:
         _line(console, "node", f"process {state.node.pid}, its logs in {node.logs(state)}")
-    for tool in find_tools(plan.pulumi_folder(), os.environ).all:
+    for tool in find_tools(plan.pulumi_folder(), os.environ).shown:
         _line(console, tool.name, f"yours: {tool.path}" if tool.real else f"the sandbox's own{_version(tool.name)}")
     return state.health is Health.RUNNING and _show_cluster(state, console)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.plugins.gcp.launchers import GCP, GKE_AUTH
 from sandbox.pulumi_env import (
     CLI,
     DYNAMIC_PROVIDER,
@@ -19,6 +20,7 @@ from sandbox.pulumi_env import (
 )
 
 INSTALLED = f"resource-kubernetes-v{metadata.version('pulumi-kubernetes')}"
+INSTALLED_GCP = f"resource-gcp-v{metadata.version('pulumi-gcp')}"
 
 
 class Machine:
@@ -139,7 +141,7 @@ def test_a_plugin_of_another_version_or_half_installed_does_not_count(machine: M
 def test_a_plugin_that_the_user_removes_is_gone_from_the_sandbox(machine: Machine) -> None:
     theirs = executable(machine.home / ".pulumi" / "plugins" / "resource-random-v4.0.0" / "pulumi-resource-random")
     plugins = Path(machine.environment()["PULUMI_HOME"]) / "plugins"
-    downloaded = executable(plugins / "resource-gcp-v10.2.0" / "pulumi-resource-gcp")
+    downloaded = executable(plugins / "resource-time-v0.1.0" / "pulumi-resource-time")
     theirs.unlink()
     theirs.parent.rmdir()
     machine.environment()
@@ -205,3 +207,59 @@ def test_the_checkouts_python_comes_first(machine: Machine) -> None:
     python = executable(machine.checkout / ".venv" / "bin" / "python")
     executable(machine.path / "python")
     assert machine.which("python") == python
+
+
+def test_the_gcp_plugins_stand_in_needs_no_build_and_starts_by_the_checkouts_python(machine: Machine) -> None:
+    python = executable(machine.checkout / ".venv" / "bin" / "python")
+    environment = machine.environment()
+    assert GCP not in find_tools(machine.cache, machine.environ).to_build
+    launcher = Path(environment["PULUMI_HOME"]) / "plugins" / INSTALLED_GCP / GCP
+    assert f"exec {python} -P -m sandbox.plugins.gcp " in launcher.read_text()
+    assert os.access(launcher, os.X_OK)
+    assert machine.which(GCP) is None, "one on PATH would beat it, with a warning on every run"
+    assert machine.which(GKE_AUTH) is not None
+
+
+@pytest.mark.parametrize("where", ["on-path", "installed"])
+def test_a_real_gcp_plugin_is_used_with_the_auth_plugin_that_belongs_to_it(machine: Machine, where: str) -> None:
+    installed = machine.home / ".pulumi" / "plugins" / INSTALLED_GCP
+    theirs = executable((machine.path if where == "on-path" else installed) / GCP)
+    auth = executable(machine.path / GKE_AUTH)
+    gcp = find_tools(machine.cache, machine.environ).gcp
+    assert gcp is not None
+    assert (gcp.real, gcp.path) == (True, theirs)
+    assert machine.which(GKE_AUTH) == auth
+    launchers = [*(machine.state / "pulumi").rglob(GCP), *(machine.state / "pulumi").rglob(GKE_AUTH)]
+    assert [path for path in launchers if path.resolve() != theirs] == []
+
+
+def test_a_real_auth_plugin_does_not_stand_before_the_sandboxs(machine: Machine) -> None:
+    executable(machine.path / GKE_AUTH)
+    ours = machine.which(GKE_AUTH)
+    assert ours is not None
+    assert ours.parent != machine.path, "a token of Google's is no use to the sandbox"
+    inside = machine.environment()
+    machine.environ = inside
+    assert machine.environment() == inside, "evaluating it twice changes nothing"
+
+
+def test_a_real_gcp_plugin_installed_later_takes_over(machine: Machine) -> None:
+    machine.environment()
+    executable(machine.path / GCP)
+    home = Path(machine.environment()["PULUMI_HOME"])
+    assert not (home / "plugins" / INSTALLED_GCP).exists()
+    assert machine.which(GKE_AUTH) is None
+
+
+def test_a_real_gcp_plugin_is_not_demanded_of_those_who_do_without(machine: Machine) -> None:
+    for name in (LANGUAGE_HOST, KUBERNETES):
+        executable(machine.path / name)
+    machine.environ["PLUGINS"] = "real"
+    assert find_tools(machine.cache, machine.environ).gcp is None
+    assert list((Path(machine.environment()["PULUMI_HOME"]) / "plugins").iterdir()) == []
+
+
+def test_the_gcp_plugins_stand_in_can_be_forced_over_a_real_one(machine: Machine) -> None:
+    executable(machine.path / GCP)
+    machine.environ["PLUGINS"] = "stand-in"
+    assert machine.which(GCP) == machine.state / "pulumi" / "bin" / GCP

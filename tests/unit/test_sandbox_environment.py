@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import shlex
 import subprocess
@@ -29,9 +30,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
 
 
 def test_the_users_own_tools_come_before_the_sandboxs(state: State, tmp_path: Path) -> None:
-    path = environment.variables(state, {"PATH": "/users/bin:/usr/bin"})["PATH"].split(":")
+    path = environment.variables(state, {"PATH": "/users/bin:/users/sbin"})["PATH"].split(":")
     assert path[0] == str(CHECKOUT / ".venv" / "bin")
-    assert path[1:3] == ["/users/bin", "/usr/bin"]
+    assert path[1:3] == ["/users/bin", "/users/sbin"]
     assert path[-1] == str(tmp_path / "cache" / "tfserving-mesh" / "path")
 
 
@@ -53,6 +54,45 @@ def test_pulumi_means_the_sandbox_and_not_the_users_login(state: State) -> None:
     found = environment.variables(state, {"PATH": "/usr/bin"})
     assert found["KUBECONFIG"] == str(state.kubeconfig)
     assert found["PULUMI_BACKEND_URL"].startswith(f"file://{state.root}")
+
+
+def test_a_gke_cluster_is_the_sandbox_wherever_kubeconfig_points(state: State, tmp_path: Path) -> None:
+    found = environment.variables(state, {"PATH": "/users/bin", "KUBECONFIG": "/users/kubeconfig"})
+    assert found["SANDBOX_KUBECONFIG"] == str(state.kubeconfig)
+    assert Path(found["SANDBOX_CLOUD"]).parent == state.root, "`down` takes it away"
+    plugin = tmp_path / "bin" / "pulumi-resource-gcp"
+    plugin.parent.mkdir()
+    plugin.touch(mode=0o755)
+    real = environment.variables(state, {"PATH": str(plugin.parent)})
+    assert not {"SANDBOX_KUBECONFIG", "SANDBOX_CLOUD", "SSL_CERT_FILE"} & real.keys()
+
+
+def _sandbox_with_authority(state: State, authority: bytes) -> None:
+    config = _kubeconfig("sandbox", token="t") | {"current-context": "sandbox"}
+    encoded = base64.b64encode(authority).decode()
+    config["clusters"][0]["cluster"] = {"server": "https://x", "certificate-authority-data": encoded}
+    state.root.mkdir(parents=True, exist_ok=True)
+    state.kubeconfig.write_text(yaml.safe_dump(config))
+
+
+def test_the_sandboxs_certificate_is_trusted_beside_those_that_the_user_trusts(state: State, tmp_path: Path) -> None:
+    users = tmp_path / "corporate.pem"
+    users.write_bytes(b"corporate root\n")
+    _sandbox_with_authority(state, b"sandbox root\n")
+    before = {"PATH": "/users/bin", "SSL_CERT_FILE": str(users)}
+    once = environment.variables(state, before)
+    roots = Path(once["SSL_CERT_FILE"])
+    assert roots.read_bytes().split(b"\n") == [b"corporate root", b"", b"sandbox root", b""]
+    assert users.read_bytes() == b"corporate root\n"
+    assert environment.variables(state, before | once) == once, "evaluating it twice changes nothing"
+    _sandbox_with_authority(state, b"another sandbox\n")
+    environment.variables(state, before | once)
+    assert b"corporate root" in roots.read_bytes()
+    assert b"another sandbox" in roots.read_bytes()
+
+
+def test_without_a_sandbox_the_users_trust_stays_as_it_is(state: State) -> None:
+    assert "SSL_CERT_FILE" not in environment.variables(state, {"PATH": "/users/bin", "SSL_CERT_FILE": "/users/ca"})
 
 
 def test_a_shell_reads_back_what_env_prints() -> None:
