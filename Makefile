@@ -30,6 +30,7 @@ check: venv
 	@$(RUN) ruff check --quiet . bench/step
 	@$(RUN) ruff format --quiet --check . bench/step
 	@$(RUN) mypy
+	@$(RUN) mypy .github/scripts/*.py
 	@$(RUN) pytest -q tests/unit tests/components
 
 go-test: venv

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.materials import istio_files
 from sandbox.paths import CHECKOUT
 from sandbox.plan import pulumi_folder
 from sandbox.pulumi_env import KUBERNETES, PluginsError, Tools, find_tools, pulumi_environment
@@ -286,3 +288,14 @@ def project(pulumi_environ: dict[str, str], tmp_path: Path) -> Project:
     backend = tmp_path / "state"
     backend.mkdir()
     return Project(tmp_path / "project", pulumi_environ | {"PULUMI_BACKEND_URL": backend.as_uri()})
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The project's own program in a folder of its own, with the charts that `make up` would put there."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(CHECKOUT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"))
+    (folder / ".venv").symlink_to((CHECKOUT / ".venv").resolve())
+    (folder / ".sandbox").mkdir()
+    (folder / ".sandbox" / "charts").symlink_to(istio_files() / "charts")
+    return folder

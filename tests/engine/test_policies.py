@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 import textwrap
 from pathlib import Path
@@ -379,17 +378,6 @@ def test_keys_that_are_marked_as_secret_pass_an_update(project: Project) -> None
     outcome = project.up("--policy-pack", str(PACK))
     assert violations(outcome, "no-plain-secrets") == []
     assert outcome.step("key").op == "create"
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """The project's own program in a folder of its own, with the charts that `make up` would put there."""
-    folder = tmp_path / "checkout"
-    shutil.copytree(CHECKOUT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"))
-    (folder / ".venv").symlink_to((CHECKOUT / ".venv").resolve())
-    (folder / ".sandbox").mkdir()
-    (folder / ".sandbox" / "charts").symlink_to(istio_files() / "charts")
-    return folder
 
 
 def make(project: Project, checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
