@@ -126,11 +126,28 @@ func (t target) deny(w http.ResponseWriter, status int, caller string) {
 		"Permission '%s' denied on resource (or it may not exist).", caller, t.permission, on, t.permission))
 }
 
+// apiError has its fields in the JSON API's order: TensorFlow logs the first 500 bytes only.
+func apiError(status int, message string) any {
+	type detail struct {
+		Message string `json:"message"`
+		Domain  string `json:"domain"`
+		Reason  string `json:"reason"`
+	}
+	type problem struct {
+		Code    int      `json:"code"`
+		Message string   `json:"message"`
+		Errors  []detail `json:"errors"`
+	}
+	reason := map[int]string{http.StatusUnauthorized: "required", http.StatusForbidden: "forbidden"}[status]
+	return map[string]problem{"error": {status, message, []detail{{message, "global", reason}}}}
+}
+
 func (t target) refuse(w http.ResponseWriter, status int, message string) {
 	if t.api {
 		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": status, "message": message}})
+		body, _ := json.MarshalIndent(apiError(status, message), "", "  ")
+		w.Write(append(body, '\n'))
 		return
 	}
 	code := map[int]string{http.StatusUnauthorized: "AuthenticationRequired", http.StatusForbidden: "AccessDenied"}[status]
