@@ -3,7 +3,7 @@
 It does what the real plugin is documented to do for the resources that this project's program and tests use: projects,
 service accounts and grants, networks, and GKE clusters with their node pools. Property names, types and required
 properties are those of the installed pulumi_gcp classes; what a value may be, what excludes what, and what replaces a
-resource are those of the Terraform provider that the real plugin wraps (`rules/`).
+resource are those of the Terraform provider that the real plugin wraps (`tables/`).
 
 No request leaves the machine, and no credentials are asked for. What is created is kept in one JSON file, the made-up
 cloud, which refuses what Google would: things that exist, things that are missing, APIs that are not enabled. A cluster

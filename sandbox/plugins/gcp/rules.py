@@ -1,4 +1,4 @@
-"""What the provider asks of a resource type's inputs and does on their change: the tables of `rules/`.
+"""What the provider asks of a resource type's inputs and does on their change: the files of `tables/`.
 
 They hold what the Terraform provider's schema says (google-beta 7.45), under Pulumi's names. A path has no indices:
 `masterAuthorizedNetworksConfig.cidrBlocks.cidrBlock` is that of every block.
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-_TABLES = Path(__file__).with_name("rules")
+_TABLES = Path(__file__).with_name("tables")
 
 
 @dataclass(frozen=True)

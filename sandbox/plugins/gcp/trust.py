@@ -2,7 +2,7 @@
 
 The DNS name of a real cluster on GKE has a certificate that any client trusts, so a kubeconfig for it names no
 authority. The sandbox stands in for such a cluster, and its certificate is its own. Go's clients and OpenSSL's read
-their roots from the file in SSL_CERT_FILE: that becomes the user's own roots, or the system's, with the sandbox's added.
+their roots from the file in SSL_CERT_FILE: that becomes the user's own roots, or the system's, and the sandbox's.
 """
 
 from __future__ import annotations

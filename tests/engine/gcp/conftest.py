@@ -66,7 +66,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def checker(plugin_path: Path) -> Iterator[Plugin]:
     """One plugin for all checks and plans: it has no cloud."""
-    with Plugin(plugin_path) as plugin:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_")}
+    with Plugin(plugin_path, environ=environ) as plugin:
         plugin.configure(**CONFIG)
         yield plugin
 
