@@ -53,17 +53,18 @@ def kept(token: str, before: Tree, inputs: Tree) -> Tree:
     return _kept(schema_of(token).inputs, rules_of(token), before, plain(inputs), "")
 
 
-def _kept(kind: Kind, rules: Rules, before: Tree, inputs: Tree, path: str) -> Tree:
+def _kept(kind: Kind, rules: Rules, before: Tree, inputs: Tree | None, path: str) -> Tree:
+    """`inputs` is None within what the program does not mention at all."""
     result: Tree = {}
     for name, inner in kind.fields.items():
         inside, old = f"{path}.{name}" if path else name, before.get(name)
-        if old is None or inside in rules.read_only:
+        given = None if inputs is None else inputs.get(name)
+        decided = inputs is None or (given is None and inside in rules.computed)
+        if old is None or inside in rules.read_only or not (decided or isinstance(given, dict)):
             continue
         if inner.shape is Shape.OBJECT and isinstance(old, dict):
-            if name in inputs or inside in rules.computed:
-                given = inputs.get(name)
-                result[name] = _kept(inner, rules, old, given if isinstance(given, dict) else {}, inside)
-        elif name not in inputs and inside in rules.computed:
+            result[name] = _kept(inner, rules, old, given, inside)
+        elif decided:
             result[name] = old
     return result
 

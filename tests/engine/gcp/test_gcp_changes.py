@@ -97,6 +97,7 @@ def test_changes_that_google_makes_in_place(
         (NODE_POOL, "nodeConfig.serviceAccount", "b@my-project.iam.gserviceaccount.com"),
         (NODE_POOL, "nodeConfig.guestAccelerators", [{"type": "nvidia-tesla-t4", "count": 1}]),
         (NODE_POOL, "nodeConfig.shieldedInstanceConfig", {"enableSecureBoot": True}),
+        (NODE_POOL, "nodeConfig.confidentialNodes", {"enabled": True, "confidentialInstanceType": "TDX"}),
         (NETWORK, "autoCreateSubnetworks", True),
         (SUBNETWORK, "region", "us-central1"),
         (SUBNETWORK, "ipCidrRange", "10.0.0.0/24"),
@@ -147,6 +148,14 @@ def test_a_label_that_someone_added_by_hand_is_taken_away(checker: Plugin) -> No
     state = checker.check(CLUSTER, "x", GOOD[CLUSTER])
     state["resourceLabels"]["by"] = "hand"
     assert compare(checker, CLUSTER, GOOD[CLUSTER], state).kinds == {"resourceLabels.by": "delete"}
+
+
+def test_what_cannot_be_switched_off_again_replaces_the_cluster(checker: Plugin) -> None:
+    state = checker.check(CLUSTER, "x", GOOD[CLUSTER]) | {"enableL4IlbSubsetting": True}
+    off = compare(checker, CLUSTER, changed(CLUSTER, "enableL4IlbSubsetting", value=False), state)
+    assert off.replaces == ["enableL4IlbSubsetting"]
+    on = compare(checker, CLUSTER, changed(CLUSTER, "enableL4IlbSubsetting", value=True))
+    assert (on.changes, on.replaces) == (True, [])
 
 
 def test_a_fixed_name_is_free_before_it_is_taken_again(checker: Plugin) -> None:

@@ -213,11 +213,34 @@ def test_an_update_keeps_what_google_gave(plugin: Plugin, subnetwork: Resource, 
     assert not plugin.diff(again, news).changes
 
 
+def test_what_google_decided_or_was_told_stays_when_the_program_no_longer_says_it(
+    plugin: Plugin, subnetwork: Resource
+) -> None:
+    said = cluster_in(subnetwork, releaseChannel={"channel": "STABLE"}, defaultMaxPodsPerNode=32)
+    cluster = plugin.made(CLUSTER, "mesh", said)
+    updated = plugin.update(cluster, plugin.check(CLUSTER, "mesh", cluster_in(subnetwork, resourceLabels={"a": "b"})))
+    assert updated.state["releaseChannel"] == {"channel": "STABLE"}
+    assert updated.state["defaultMaxPodsPerNode"] == 32
+
+
+def test_parts_go_with_the_whole(plugin: Plugin, cluster: Resource) -> None:
+    router = plugin.made(ROUTER, "router", {"name": "router", "network": cluster.inputs["network"]})
+    nat = {"router": router.state["name"], "sourceSubnetworkIpRangesToNat": "ALL_SUBNETWORKS_ALL_IP_RANGES"}
+    parts = [plugin.made(NAT, "nat", nat), plugin.made(NODE_POOL, "cpu", {"cluster": cluster.id})]
+    for whole, part in zip((router, cluster), parts, strict=True):
+        assert plugin.read(part) is not None
+        plugin.delete(whole)
+        assert plugin.read(part) is None
+
+
 def test_a_protected_cluster_is_refused_and_an_abandoned_one_stays(plugin: Plugin, subnetwork: Resource) -> None:
     protected = plugin.made(CLUSTER, "mesh", cluster_in(subnetwork, deletionProtection=True))
     with pytest.raises(Failed, match="Cannot destroy cluster because deletion_protection is set to true"):
         plugin.delete(protected)
     assert plugin.read(protected) is not None
+    kept = plugin.made(CLUSTER, "kept", cluster_in(subnetwork, name="kept", deletionPolicy="PREVENT"))
+    with pytest.raises(Failed, match=r'cannot destroy "projects/my-project/.*/kept" without setting deletion_policy'):
+        plugin.delete(kept)
     abandoned = plugin.made(CLUSTER, "left", cluster_in(subnetwork, name="left", deletionPolicy="ABANDON"))
     plugin.delete(abandoned)
     assert plugin.read(abandoned) is not None

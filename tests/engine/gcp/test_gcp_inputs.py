@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi.runtime.proto import provider_pb2
 
 from sandbox.pulumi_env import Tools
 from tests.engine.conftest import Project
 from tests.engine.gcp.protocol import CONFIG, TOKEN, Plugin
-from tests.engine.kubernetes.protocol import UNKNOWN, Failed, Tree, decode, is_secret, secret
+from tests.engine.kubernetes.protocol import UNKNOWN, Failed, Tree, decode, encode, is_secret, secret, urn
 
 pytestmark = pytest.mark.engine
 
@@ -174,6 +175,9 @@ def test_a_missing_property_is_named(checker: Plugin, token: str, path: str, arg
         (NAT, "logConfig.filter", "ERRORS", "to be one of .*got ERRORS"),
         (FIREWALL, "direction", "INWARD", "to be one of .*got INWARD"),
         (FIREWALL, "priority", 70000, "in the range"),
+        (FIREWALL, "targetServiceAccounts", [f"a{n}@b.c" for n in range(11)], "Too many list items"),
+        (NAT, "subnetworks", [{"name": "nodes", "sourceIpRangesToNats": []}], "Not enough list items"),
+        (CLUSTER, "privateClusterConfig.privateEndpoint", "10.0.0.2", "unconfigurable attribute"),
         (ACCOUNT, "accountId", "nodes", "between 6 and 30 characters"),
         (ACCOUNT, "accountId", "gke_nodes", "match"),
         (SERVICE, "service", "container", "to be a domain"),
@@ -233,6 +237,7 @@ def test_what_is_not_known_yet_or_secret_is_not_held_against_anyone(checker: Plu
     unknown = {"releaseChannel": {"channel": UNKNOWN}, "network": UNKNOWN, "resourceLabels": {"team": secret("ml")}}
     assert checker.failures(CLUSTER, GOOD[CLUSTER] | unknown) == []
     assert checker.failures(FIREWALL, GOOD[FIREWALL] | {"allows": UNKNOWN}) == []
+    assert checker.failures(FIREWALL, GOOD[FIREWALL] | {"targetServiceAccounts": UNKNOWN, "targetTags": ["a"]}) == []
     inputs = checker.check(CLUSTER, "x", GOOD[CLUSTER] | unknown)
     assert inputs["releaseChannel"]["channel"] == UNKNOWN
 
@@ -255,6 +260,7 @@ def test_numbers_and_booleans_may_be_written_as_text(checker: Plugin) -> None:
 def test_a_name_is_made_of_the_resources_own_and_kept(checker: Plugin, token: str, name: str, pattern: str) -> None:
     first = checker.check(token, name, GOOD[token], seed=b"1")
     assert re.fullmatch(pattern, first["name"])
+    assert checker.check(token, name, GOOD[token], seed=b"1")["name"] == first["name"], "a preview tells the name"
     assert checker.check(token, name, GOOD[token], olds=first, seed=b"2")["name"] == first["name"]
     assert checker.check(token, name, GOOD[token], seed=b"2")["name"] != first["name"]
     assert checker.check(token, name, GOOD[token] | {"name": "fixed"}, olds=first)["name"] == "fixed"
@@ -264,6 +270,23 @@ def test_an_account_gets_an_id_of_at_most_thirty_characters(checker: Plugin) -> 
     assert re.fullmatch(r"nodes-[0-9a-f]{7}", checker.check(ACCOUNT, "nodes", {})["accountId"])
     with pytest.raises(Failed, match="longer than maximum length 30"):
         checker.check_answer(ACCOUNT, "a-name-that-is-much-too-long", {}, seed=b"1")
+
+
+def test_the_projects_own_way_of_naming_is_followed(checker: Plugin) -> None:
+    modes = provider_pb2.CheckRequest.AutonamingOptions
+
+    def named(mode: Any, proposed: str = "") -> str:
+        request = provider_pb2.CheckRequest(
+            urn=urn(NETWORK, "vpc"),
+            news=encode(GOOD[NETWORK]),
+            autonaming=modes(mode=mode, proposed_name=proposed),
+        )
+        return str(decode(checker.call("Check", request).inputs)["name"])
+
+    assert named(modes.PROPOSE, "VPC-of-test") == "vpc-of-test"
+    assert named(modes.ENFORCE, "vpc") == "vpc"
+    with pytest.raises(Failed, match="automatic naming is disabled"):
+        named(modes.DISABLE)
 
 
 def test_defaults_are_filled_in(checker: Plugin) -> None:
