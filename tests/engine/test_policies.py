@@ -42,6 +42,12 @@ PRELUDE = """
 """
 
 
+@pytest.fixture(autouse=True)
+def no_cluster(project: Project, tmp_path: Path) -> None:
+    """A cluster that can be asked would refuse half of these objects itself, and say less."""
+    project.environ["KUBECONFIG"] = str(tmp_path / "no-kubeconfig")
+
+
 def write(project: Project, program: str) -> None:
     project.program(textwrap.dedent(PRELUDE) + textwrap.dedent(program))
     # as a shell has it that is in the folder

@@ -65,6 +65,17 @@ def test_a_mandatory_policy_stops_the_update_before_the_resource_is_made(project
     assert "::word" not in str(project.export())
 
 
+def test_a_program_that_is_at_work_when_a_policy_stops_it_ends_quietly(project: Project, pack: Path) -> None:
+    project.program("""
+        import asyncio, time, pulumi
+        asyncio.get_event_loop().run_in_executor(None, time.sleep, 3)
+        pulumi.Stash("word", input="forbidden")
+    """)
+    outcome = project.preview("--policy-pack", str(pack), fails=True)
+    assert "no resource may hold the forbidden word" in outcome.text
+    assert "Traceback" not in outcome.text
+
+
 def test_a_preview_tells_of_the_violation_too(project: Project, pack: Path) -> None:
     write_program(project, "forbidden")
     outcome = project.preview("--policy-pack", str(pack), fails=True)

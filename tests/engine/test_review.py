@@ -162,7 +162,9 @@ def first_line(markdown: str) -> str:
 
 
 @pytest.fixture
-def deployed(pulumi_environ: dict[str, str], tmp_path: Path, kubernetes_plugin: Tools) -> Deployed:  # noqa: ARG001 - must be there
+def deployed(pulumi_environ: dict[str, str], tmp_path: Path, kubernetes_plugin: Tools) -> Deployed:
+    if kubernetes_plugin.kubernetes.real:
+        pytest.skip("the real plugin ends with a nil pointer when it previews an update without its cluster")
     backend = tmp_path / "state"
     backend.mkdir()
     environ = pulumi_environ | {"PULUMI_BACKEND_URL": backend.as_uri()}

@@ -75,8 +75,6 @@ def run(settings: dict[str, Any], program: str) -> int:
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1
-    except KeyboardInterrupt:
-        return EXIT_AFTER_MESSAGE  # the engine has cancelled the run and says so itself
     except Exception as error:  # noqa: BLE001 - whatever a program raises is shown
         pulumi.log.error("Program failed with an unhandled exception:\n" + users_traceback(error, main))
         return EXIT_AFTER_MESSAGE
@@ -102,4 +100,8 @@ if __name__ == "__main__":
     sys.argv = [given["program"], *(given["args"] or [])]
     if given["pwd"]:
         os.chdir(given["pwd"])
-    leave(run(given, given["program"]))
+    try:
+        leave(run(given, given["program"]))
+    except KeyboardInterrupt:
+        # The engine has cancelled the run and says so itself. Threads that still wait for its answers never get one.
+        os._exit(EXIT_AFTER_MESSAGE)
