@@ -87,7 +87,7 @@ func (m *metadata) token(w http.ResponseWriter, itself, identity string) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if identity != itself && !allowed.actsAs(itself, identity) {
+	if !allowed.actsAs(itself, identity) {
 		http.Error(w, "Unable to generate access token; IAM returned 403 Forbidden: Permission "+
 			"'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).\n"+
 			"This error could be caused by a missing IAM policy binding on the target IAM service account.",
