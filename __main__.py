@@ -26,7 +26,7 @@ def deploy_model(settings: Settings, model: ModelSettings, cluster: Cluster, opt
         )
         for version in model.versions
     ]
-    RouteRule(model.name, RouteRuleArgs(model.name, settings.namespace, model.weights), after(opts, service, *versions))
+    RouteRule(model.name, RouteRuleArgs(model, settings.namespace), after(opts, service, *versions))
 
 
 def deploy(settings: Settings) -> None:

@@ -26,6 +26,11 @@ _S3_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _S3_REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 _AZURE_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
 _CHARTS: Final = re.compile(r"(oci|https)://[^\s/]+(/[^\s/]+)*/?|(?!-)(?!.*://)\S+")
+_HEADER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,126}")
+# Istio takes these for parts of the request line, or leaves them out without a word; cookies have a key of their own.
+_NO_HEADERS: Final = frozenset({"authority", "cookie", "host", "method", "scheme", "uri"})
+_COOKIE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,127}")  # RFC 6265, a token
+COOKIE_VALUE: Final = re.compile(r"[!#-+\--:<-\[\]-~]+")  # RFC 6265, cookie-octets
 _QUANTITY: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([A-Za-z]*)")
 _CPU_UNITS: Final = {"m": Decimal("0.001"), "": Decimal(1)}
 _MEMORY_UNITS: Final = {"": Decimal(1)} | {
@@ -220,6 +225,17 @@ S3Region = Annotated[str, text(_S3_REGION.fullmatch, "it is an AWS region", "us-
 S3BucketName = Annotated[str, text(_S3_BUCKET.fullmatch, "it is an S3 bucket's name", "my-bucket")]
 AzureAccountName = Annotated[
     str, text(_AZURE_ACCOUNT.fullmatch, "a storage account's name is 3-24 lower-case letters and digits", "myaccount")
+]
+HeaderName = Annotated[
+    str,
+    text(
+        lambda name: _HEADER.fullmatch(name) and name not in _NO_HEADERS,
+        "a header's name has a-z, 0-9, - and _, and is none of " + ", ".join(sorted(_NO_HEADERS)),
+        "x-version",
+    ),
+]
+CookieName = Annotated[
+    str, text(_COOKIE.fullmatch, "a cookie's name has no space, comma, semicolon, quote or =", "version")
 ]
 FilePath = Annotated[str, text(lambda path: path.strip() == path != "", "it is the path of a file", None)]
 ContextName = Annotated[

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from types import UnionType
 from typing import Any, Final, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -100,6 +101,8 @@ def _section(shape: type[BaseModel], place: Place) -> type[BaseModel]:
             kind = keys_of(kind)[str(step)]
         else:  # tuple[Item, ...] or dict[str, Item]
             kind = get_args(kind)[0 if isinstance(step, int) else 1]
+        if isinstance(kind, UnionType):  # Item | None
+            kind = get_args(kind)[0]
     section: type[BaseModel] = kind
     return section
 

@@ -66,14 +66,15 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def arguments() -> list[str]:
-    """Return the server's command line arguments."""
+def arguments(timeout_seconds: int) -> list[str]:
+    """Return the server's command line arguments; it gives up a REST request when the route does."""
     return [
         f"--port={naming.GRPC_PORT}",
         f"--rest_api_port={naming.HTTP_PORT}",
         f"--model_config_file={CONFIG_FOLDER}/models.config",
         f"--monitoring_config_file={CONFIG_FOLDER}/monitoring.config",
         f"--file_system_poll_wait_seconds={POLL_PERIOD}",
+        f"--rest_api_timeout_in_ms={timeout_seconds * 1000}",
     ]
 
 
@@ -122,7 +123,7 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
         # The image's own entry point is a shell script without exec.
         "command": ["/usr/bin/tensorflow_model_server"],
-        "args": arguments(),
+        "args": arguments(args.model.timeout_seconds),
         "ports": [
             {"name": naming.GRPC_PORT_NAME, "containerPort": naming.GRPC_PORT},
             {"name": naming.HTTP_PORT_NAME, "containerPort": naming.HTTP_PORT},

@@ -4,6 +4,7 @@ The word is the 2018 guide's; the object is a networking.istio.io/v1 VirtualServ
 the versions (`ModelVersion`), so a route can only be made after them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,13 @@ import pulumi
 
 from infra import naming
 from infra.component import Component
+from infra.config_models import Match
 from infra.objects import KubernetesObject
+from infra.settings import ModelSettings
+
+# An inference may cost money or change a counter, so it is sent again only when no server has seen it: no connection,
+# a stream that the peer refused, or a connection that broke before the request's headers were sent.
+RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
 
 @dataclass(frozen=True)
@@ -20,40 +27,84 @@ class RouteRuleArgs:
     """The split of one model's traffic.
 
     Attributes:
-        model: the model's name, which is its Service's as well.
+        model: the model; its versions' weights are plain integers, never Outputs, so that a preview shows them.
         namespace: the models' namespace.
-        shares: per cent by version, in the order of the stack's config; sums to 100. Plain integers, never Outputs, so
-            that a preview shows them.
     """
 
-    model: str
+    model: ModelSettings
     namespace: str
-    shares: Mapping[str, int]
 
 
 def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
-    """Return the VirtualService's spec.
+    """Return the VirtualService's spec: the matches in their order, and last the weighted rule.
 
-    Every version is listed, those at 0 too, so that a step changes weights and nothing else; Istio sends nothing to a
-    destination of weight 0.
+    The weighted rule lists every version, those at 0 too, so that a step changes weights and nothing else; Istio sends
+    nothing to a destination of weight 0.
 
     Raises:
-        ValueError: the shares do not sum to 100; Istio would take them as proportions without a word.
+        ValueError: the weights do not sum to 100; Istio would take them as proportions without a word.
     """
-    if sum(args.shares.values()) != 100:
-        raise ValueError(f"the shares of {args.model} sum to {sum(args.shares.values())}, not 100: {dict(args.shares)}")
-    host = naming.service_host(args.model, args.namespace)
-    return {
-        "hosts": [host],
-        "http": [
-            {
-                "route": [
-                    {"destination": {"host": host, "subset": version}, "weight": share}
-                    for version, share in args.shares.items()
-                ]
-            }
-        ],
+    model, weights = args.model, args.model.weights
+    if sum(weights.values()) != 100:
+        raise ValueError(f"the shares of {model.name} sum to {sum(weights.values())}, not 100: {weights}")
+    host = naming.service_host(model.name, args.namespace)
+
+    def to(version: str) -> dict[str, Any]:
+        return {"host": host, "subset": version}
+
+    patience = {"timeout": f"{model.timeout_seconds}s", "retries": _retries(model.retries)}
+    overrides = [
+        {"match": [_condition(match)], "route": [{"destination": to(match.version)}], **patience}
+        for match in model.matches
+    ]
+    rollout = {
+        "route": [{"destination": to(version), "weight": share} for version, share in weights.items()],
+        **patience,
     }
+    if model.mirror is not None:
+        rollout |= {"mirror": to(model.mirror.version), "mirrorPercentage": {"value": model.mirror.percent}}
+    return {"hosts": [host], "http": [*overrides, rollout]}
+
+
+def _retries(attempts: int) -> dict[str, Any]:
+    # Istio refuses conditions for no attempts; leaving retries out would bring its own default back.
+    return {"attempts": attempts, "retryOn": RETRY_ON} if attempts else {"attempts": 0}
+
+
+def _condition(match: Match) -> dict[str, Any]:
+    if match.header is not None:
+        return {"headers": {match.header: {"exact": match.value}}}
+    # Envoy has no match for one cookie among several, and its expressions (RE2) always match the header as a whole.
+    wanted = rf"(.*;\s*)?{re.escape(match.cookie or '')}={re.escape(match.value)}(;.*)?"
+    return {"headers": {"cookie": {"regex": wanted}}}
+
+
+def orphaned(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
+    """Return the weights of versions that one VirtualService's spec has and the next does not even list."""
+
+    def weights(spec: Mapping[str, Any]) -> dict[str, int]:
+        return {each["destination"]["subset"]: int(each.get("weight", 0)) for each in spec["http"][-1]["route"]}
+
+    left = weights(after)
+    return {version: weight for version, weight in weights(before).items() if weight and version not in left}
+
+
+def refuse_orphans(args: pulumi.ResourceHookArgs) -> None:
+    """Refuse an update of a route that drops a version with traffic: its share would jump to others unasked.
+
+    What the route says now is known to the engine alone, so neither the config's checks nor the program can tell.
+
+    Raises:
+        ValueError: with what to do; Pulumi shows it, and ends the preview or the update before the route changes.
+    """
+    lost = orphaned((args.old_inputs or {})["spec"], (args.new_inputs or {})["spec"])
+    if lost:
+        shares = " and ".join(f"{version} ({weight} %)" for version, weight in lost.items())
+        raise ValueError(
+            f"the route still sends requests to {shares}, which the config does not declare any more; "
+            "a version is removed when its weight is 0. Declare it again, move its weight to another version, run "
+            "pulumi up, and remove it then"
+        )
 
 
 class RouteRule(Component):
@@ -61,20 +112,28 @@ class RouteRule(Component):
 
     def __init__(self, name: str, args: RouteRuleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("RouteRule", name, opts)
+        check = pulumi.ResourceHook(
+            f"{name}-keeps-its-traffic", refuse_orphans, pulumi.ResourceHookOptions(on_dry_run=True)
+        )
         KubernetesObject(
             f"{name}-virtual-service",
             {
                 "apiVersion": naming.ISTIO_NETWORKING,
                 "kind": "VirtualService",
                 "metadata": {
-                    "name": args.model,
+                    "name": args.model.name,
                     "namespace": args.namespace,
-                    "labels": naming.labels(args.model),
+                    "labels": naming.labels(args.model.name),
                     # A weight edited by hand is shown as a diff and put back, instead of ending in a field conflict.
                     "annotations": {"pulumi.com/patchForce": "true"},
                 },
                 "spec": virtual_service(args),
             },
-            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # one per host, so no two at once
+            opts=self.child(
+                pulumi.ResourceOptions(
+                    delete_before_replace=True,  # one per host, so no two at once
+                    hooks=pulumi.ResourceHookBinding(before_update=[check]),
+                )
+            ),
         )
         self.register_outputs({})

@@ -6,6 +6,7 @@ goes before what depends on it has gone.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -142,10 +143,31 @@ class ModelVersion(Component):
                 "metadata": metadata,
                 "spec": {
                     "host": naming.service_host(args.model.name, args.namespace),
-                    "subsets": [{"name": args.version.name, "labels": selector}],
+                    "subsets": [{"name": args.version.name, "labels": selector, **_ejection(args)}],
                 },
             },
             # Pods before subset: a subset without ready pods would answer 503 to whoever names it.
             opts=self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True)),
         )
         self.register_outputs({})
+
+
+def _ejection(args: ModelVersionArgs) -> dict[str, Any]:
+    """Return a subset's traffic policy: each version's pods are judged among themselves.
+
+    A version's share stays its own however many of its pods are ejected, for the weighted pick comes before them.
+    """
+    wanted = args.model.outlier_ejection
+    if not wanted.enabled:
+        return {}
+    return {
+        "trafficPolicy": {
+            "outlierDetection": {
+                "consecutiveGatewayErrors": wanted.consecutive_errors,
+                # Left out it would be 5. A 500 is the model's own answer, and another pod would give the same.
+                "consecutive5xxErrors": 0,
+                "baseEjectionTime": f"{wanted.ejection_seconds}s",
+                "maxEjectionPercent": wanted.max_percent,
+            }
+        }
+    }

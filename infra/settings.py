@@ -10,12 +10,14 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import pulumi
 from pulumi.runtime import config as runtime
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from infra import config_fields as fields
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
+from infra.config_models import Match, Mirror, ModelInput, OutlierEjection, Resources
 from infra.config_names import declare
+from infra.config_serving import check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
 from infra.weights import shares
@@ -24,8 +26,6 @@ __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
 
 DEFAULT_IMAGE: Final = "tensorflow/serving:2.20.0"
 DEFAULT_ISTIO: Final = "1.30.4"
-DEFAULT_CPU: Final = "500m"
-DEFAULT_MEMORY: Final = "2Gi"
 _SCALARS: Final = (int, str)
 
 
@@ -103,64 +103,6 @@ class EgressSettings(Section):
     azure: tuple[AzureAccount, ...] = ()
 
 
-class Quantities(Section):
-    """Kubernetes quantities; None is no quantity at all."""
-
-    cpu: fields.Cpu | None = None
-    memory: fields.Memory | None = None
-
-    def by_name(self) -> dict[str, str]:
-        """The quantities that are set, by resource name, as Kubernetes takes them."""
-        return self.model_dump(exclude_none=True)
-
-
-class Resources(Section):
-    """What a pod's server asks for and may not exceed.
-
-    What is not requested is requested as limited; memory that is not limited is limited as requested.
-    """
-
-    limits: Quantities = Field(default_factory=Quantities)
-    requests: Quantities = Field(default_factory=Quantities)
-
-    @field_validator("requests")
-    @classmethod
-    def _fits(cls, requests: Quantities, info: ValidationInfo) -> Quantities:
-        limits = info.data.get("limits", Quantities())
-        for name, read in (("cpu", fields.cores), ("memory", fields.octets)):
-            asked, most = getattr(requests, name), getattr(limits, name)
-            if asked and most and read(asked) > read(most):
-                raise fields.WrongValueError("a request is at most its limit", most, (name,))
-        return requests
-
-    def filled(self) -> "Resources":
-        """The same with what was left out."""
-        asked, most = self.requests, self.limits
-        requests = Quantities(
-            cpu=asked.cpu or most.cpu or DEFAULT_CPU, memory=asked.memory or most.memory or DEFAULT_MEMORY
-        )
-        return Resources(requests=requests, limits=Quantities(cpu=most.cpu, memory=most.memory or requests.memory))
-
-
-class VersionInput(Section):
-    """One version as it stands in the config."""
-
-    model: fields.ModelNumber = Field(default=None, validate_default=True)
-    replicas: fields.Replicas = 2
-    image: fields.Image | None = None
-    load_timeout_seconds: fields.LoadTimeout = Field(default=600, alias="loadTimeoutSeconds")
-    resources: Resources = Field(default_factory=Resources)
-
-
-class ModelInput(Section):
-    """One model as it stands in the config."""
-
-    path: fields.ModelPath = Field(default=None, validate_default=True)
-    image: fields.Image | None = None
-    stable: str | None = None
-    versions: dict[str, VersionInput] = Field(default_factory=dict)
-
-
 class StackInput(Section):
     """The keys of the project's namespace, weights aside."""
 
@@ -210,12 +152,22 @@ class ModelSettings(Section):
         path: TF Serving's base path.
         image: the model server's, for versions that name none.
         stable: the version that gets what the others leave.
+        timeout_seconds: how long a request may take, its retries included.
+        retries: how often a request is tried again that did not reach a server.
+        matches: requests that go to one version whatever the weights, the first that fits.
+        mirror: which version gets copies of requests.
+        outlier_ejection: when a failing pod is left out.
     """
 
     name: str
     path: str
     image: str
     stable: str
+    timeout_seconds: int
+    retries: int
+    matches: tuple[Match, ...]
+    mirror: Mirror | None
+    outlier_ejection: OutlierEjection
     versions: tuple[VersionSettings, ...]
 
     @property
@@ -275,6 +227,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     given = shaped(_shape_of(report), readable, report)
     declared = declare(project, report)
     weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
+    check_models(declared, report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
         check_place(report)
@@ -359,4 +312,15 @@ def _model(
         )
         for version in declared.versions
     )
-    return ModelSettings(name=name, path=given.path, image=image, stable=stable, versions=versions)
+    return ModelSettings(
+        name=name,
+        path=given.path,
+        image=image,
+        stable=stable,
+        timeout_seconds=given.timeout_seconds,
+        retries=given.retries,
+        matches=given.matches,
+        mirror=given.mirror,
+        outlier_ejection=given.outlier_ejection,
+        versions=versions,
+    )

@@ -33,6 +33,7 @@ class Registered:
     protect: bool
     ignore_changes: tuple[str, ...]
     replacement_trigger: Any
+    hooks: dict[str, list[str]]
 
 
 class Recorder(MockMonitor):
@@ -57,6 +58,7 @@ class Recorder(MockMonitor):
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
                 replacement_trigger=MessageToDict(request.replacement_trigger),
+                hooks=MessageToDict(request.hooks, preserving_proto_field_name=True),
             )
         )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pulumi.runtime import config as runtime
 
-from infra import settings
+from infra import config_models, settings
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Any]
@@ -151,11 +151,11 @@ def test_nothing_can_change_after_reading(stack: Make, inception: dict[str, Any]
         found.models[0].versions[0].weight = 7
 
 
-@pytest.mark.parametrize("name", ["local", "dev"])
-def test_the_stacks_of_this_repository_can_be_read(stack: Make, name: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("local", "existing"), ("dev", "gke")])
+def test_the_stacks_of_this_repository_can_be_read(stack: Make, name: str, kind: str) -> None:
     found = stack(as_set(stack_file(name))).parse()
     assert [version.weight for version in found.models[0].versions] == [95, 5]
-    assert found.cluster.kind == "existing"
+    assert found.cluster.kind == kind
 
 
 def test_the_sandbox_asks_its_sidecars_for_nothing_that_a_plain_envoy_lacks(stack: Make) -> None:
@@ -190,7 +190,15 @@ def test_every_key_inside_an_object_is_described_in_the_schema() -> None:
         "cluster": [settings.ExistingCluster],
         "istio": [settings.IstioSettings, settings.ChartValues],
         "egress": [settings.EgressSettings, settings.S3Bucket, settings.AzureAccount],
-        "models": [settings.ModelInput, settings.VersionInput, settings.Resources, settings.Quantities],
+        "models": [
+            config_models.ModelInput,
+            config_models.VersionInput,
+            config_models.Resources,
+            config_models.Quantities,
+            config_models.Match,
+            config_models.Mirror,
+            config_models.OutlierEjection,
+        ],
     }
     for key, shapes in sections.items():
         for shape in shapes:

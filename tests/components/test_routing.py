@@ -1,0 +1,169 @@
+"""The rules of a model's route: what comes before the weights, what is retried, what is copied, who is left out."""
+
+import json
+import re
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.routing import orphaned, refuse_orphans
+from infra.settings import parse
+from tests.components.conftest import Program, Record
+from tests.components.test_program import (
+    CONFIG,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    VIRTUAL_SERVICE,
+    deploy,
+    main_module,
+)
+
+HOST = "inception.models.svc.cluster.local"
+
+
+def model(**more: Any) -> dict[str, Any]:
+    models = json.loads(json.dumps(CONFIG["tfserving-mesh:models"]))
+    models["inception"] |= more
+    return {"models": models}
+
+
+def rules(program: Program) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = program.one(VIRTUAL_SERVICE).inputs["spec"]["http"]
+    return found
+
+
+def test_an_inference_is_tried_again_only_when_no_server_has_seen_it(record: Record) -> None:
+    (rule,) = rules(deploy(record))
+    assert rule["retries"] == {"attempts": 2, "retryOn": "connect-failure,refused-stream,reset-before-request"}
+    (rule,) = rules(deploy(record, **model(retries=0)))
+    assert rule["retries"] == {"attempts": 0}, "left out, Istio would retry; with a condition it would refuse the rule"
+
+
+@pytest.mark.parametrize("seconds", [None, 7])
+def test_route_and_server_give_up_a_request_at_the_same_time(record: Record, seconds: int | None) -> None:
+    program = deploy(record, **model(**({} if seconds is None else {"timeoutSeconds": seconds})))
+    (rule,) = rules(program)
+    assert rule["timeout"] == f"{seconds or 30}s"
+    for deployment in program.of(DEPLOYMENT):
+        (container,) = deployment.inputs["spec"]["template"]["spec"]["containers"]
+        assert f"--rest_api_timeout_in_ms={(seconds or 30) * 1000}" in container["args"]
+
+
+def test_matches_stand_before_the_weights_in_the_order_of_the_config(record: Record) -> None:
+    matches = [
+        {"header": "x-version", "value": "2", "version": "v2"},
+        {"cookie": "group", "value": "b", "version": "v1"},
+    ]
+    first, second, last = rules(deploy(record, **model(matches=matches)))
+    assert first["match"] == [{"headers": {"x-version": {"exact": "2"}}}]
+    assert first["route"] == [{"destination": {"host": HOST, "subset": "v2"}}]
+    assert list(second["match"][0]["headers"]) == ["cookie"]
+    assert second["route"] == [{"destination": {"host": HOST, "subset": "v1"}}]
+    assert "match" not in last
+    assert [each["weight"] for each in last["route"]] == [75, 25]
+    assert first["timeout"] == last["timeout"]
+    assert first["retries"] == last["retries"]
+
+
+@pytest.mark.parametrize(
+    ("header", "hit"),
+    [
+        ("a.b=v+1", True),
+        ("x=1; a.b=v+1", True),
+        ("a.b=v+1; x=1", True),
+        ("x=1;a.b=v+1;y=2", True),
+        ("a.b=v+10", False),
+        ("xa.b=v+1", False),
+        ("a-b=v+1", False),
+        ("a.b=vv1", False),
+        ("x=a.b=v+1", False),
+    ],
+)
+def test_a_cookie_is_found_among_others_and_not_mistaken(record: Record, header: str, hit: bool) -> None:  # noqa: FBT001
+    matches = [{"cookie": "a.b", "value": "v+1", "version": "v2"}]
+    wanted = rules(deploy(record, **model(matches=matches)))[0]["match"][0]["headers"]["cookie"]["regex"]
+    assert bool(re.fullmatch(wanted, header)) is hit
+
+
+@pytest.mark.parametrize("percent", [0, 100])
+def test_a_mirror_is_beside_the_weights_and_on_no_override(record: Record, percent: int) -> None:
+    matches = [{"header": "x-version", "value": "2", "version": "v2"}]
+    mirror = {"version": "v2", "percent": percent}
+    override, last = rules(deploy(record, **model(matches=matches, mirror=mirror)))
+    assert last["mirror"] == {"host": HOST, "subset": "v2"}
+    assert last["mirrorPercentage"] == {"value": percent}
+    assert "mirror" not in override
+    assert [each["weight"] for each in last["route"]] == [75, 25]
+
+
+def test_a_failing_pod_is_left_out_of_its_version_and_never_the_last(record: Record) -> None:
+    rules_ = deploy(record).of(DESTINATION_RULE)
+    assert len(rules_) == 2
+    for rule in rules_:
+        assert "trafficPolicy" not in rule.inputs["spec"], "for a host, one version's policy would be all versions'"
+        policy = rule.inputs["spec"]["subsets"][0]["trafficPolicy"]["outlierDetection"]
+        assert policy == {
+            "consecutiveGatewayErrors": 5,
+            "consecutive5xxErrors": 0,
+            "baseEjectionTime": "30s",
+            "maxEjectionPercent": 50,
+        }
+
+
+def test_ejection_can_be_tuned_and_switched_off(record: Record) -> None:
+    tuned = {"consecutiveErrors": 3, "ejectionSeconds": 10, "maxPercent": 34}
+    policy = deploy(record, **model(outlierEjection=tuned)).of(DESTINATION_RULE)[0].inputs["spec"]["subsets"][0]
+    assert policy["trafficPolicy"]["outlierDetection"]["consecutiveGatewayErrors"] == 3
+    assert policy["trafficPolicy"]["outlierDetection"]["baseEjectionTime"] == "10s"
+    assert policy["trafficPolicy"]["outlierDetection"]["maxEjectionPercent"] == 34
+    off = deploy(record, **model(outlierEjection={"enabled": False})).of(DESTINATION_RULE)[0]
+    assert "trafficPolicy" not in off.inputs["spec"]["subsets"][0]
+
+
+def test_a_step_and_a_promotion_change_the_route_and_nothing_else(record: Record) -> None:
+    before = deploy(record)
+    step = deploy(record, v2Weight=60)
+    promoted = promote(record)
+    assert [each["weight"] for each in rules(promoted)[-1]["route"]] == [10, 90]
+    for after in (step, promoted):
+        old, new = kubernetes(before), kubernetes(after)
+        assert old.keys() == new.keys()
+        assert {name for name in old if old[name] != new[name]} == {"inception-virtual-service"}
+
+
+def promote(record: Record) -> Program:
+    texts = {"tfserving-mesh:models": json.dumps(model(stable="v2")["models"]), "tfserving-mesh:v1Weight": "10"}
+    settings = parse(texts, project="tfserving-mesh", stack="test")
+    return record(lambda: main_module().deploy(settings))
+
+
+def kubernetes(program: Program) -> dict[str, dict[str, Any]]:
+    """The inputs of what is in the cluster, but for the CA, which the recorder cannot keep from run to run."""
+    objects = [each for each in program.resources if each.token.startswith("kubernetes:")]
+    return {each.name: each.inputs for each in objects if each.name != "injector-cacerts"}
+
+
+def spec(**weights: int) -> dict[str, Any]:
+    override = {"match": [{}], "route": [{"destination": {"host": HOST, "subset": "v9"}}]}
+    split = [{"destination": {"host": HOST, "subset": name}, "weight": share} for name, share in weights.items()]
+    return {"hosts": [HOST], "http": [override, {"route": split}]}
+
+
+def test_a_version_that_is_removed_with_its_share_is_seen() -> None:
+    assert orphaned(spec(v1=75, v2=25), spec(v1=100)) == {"v2": 25}
+    assert orphaned(spec(v1=100, v2=0), spec(v2=100)) == {"v1": 100}, "the next one would have become stable unasked"
+    assert orphaned(spec(v1=0, v2=100), spec(v2=100)) == {}
+    assert orphaned(spec(v1=95, v2=5), spec(v1=0, v2=100, v3=0)) == {}
+
+
+def test_its_removal_is_refused_before_the_route_changes(record: Record) -> None:
+    route = deploy(record).one(VIRTUAL_SERVICE)
+    assert route.hooks == {"before_update": ["inception-keeps-its-traffic"]}
+    refuse_orphans(step(spec(v1=75, v2=25), spec(v1=0, v2=100)))
+    with pytest.raises(ValueError, match=r"still sends requests to v1 \(75 %\)"):
+        refuse_orphans(step(spec(v1=75, v2=25), spec(v2=100)))
+
+
+def step(before: dict[str, Any], after: dict[str, Any]) -> pulumi.ResourceHookArgs:
+    return pulumi.ResourceHookArgs("urn", "id", "name", "type", {"spec": after}, {"spec": before})
