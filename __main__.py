@@ -3,6 +3,7 @@
 import pulumi
 
 from infra import naming
+from infra.access import AccessPolicy, AccessPolicyArgs
 from infra.cluster import Cluster, cluster_of
 from infra.component import after
 from infra.egress import EgressRules, EgressRulesArgs
@@ -10,23 +11,36 @@ from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
 from infra.model_server import ModelVersionArgs
 from infra.routing import RouteRule, RouteRuleArgs
-from infra.serving import ModelNamespace, ModelNamespaceArgs, ModelService, ModelServiceArgs, ModelVersion
+from infra.serving import (
+    ModelIdentity,
+    ModelIdentityArgs,
+    ModelNamespace,
+    ModelNamespaceArgs,
+    ModelService,
+    ModelServiceArgs,
+    ModelVersion,
+)
 from infra.settings import ModelSettings, Settings, SettingsError, load
+from infra.summary import model_summary
 
 
 def deploy_model(settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions) -> None:
-    """Make one model: its Service, every version, and last the route, which moves only when all versions are ready."""
-    reader = cluster.bucket_reader(model.name, model.path, settings.namespace)
-    service = ModelService(model.name, ModelServiceArgs(model.name, settings.namespace, reader), opts)
+    """Make one model: who it is, every version, and what sends requests to them, which moves when all are ready."""
+    name, namespace = model.name, settings.namespace
+    reader = cluster.bucket_reader(name, model.path, namespace)
+    opts = after(opts, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
+    service = ModelServiceArgs(model, namespace)
+    if model.mesh:
+        opts = after(opts, ModelService(name, service, opts))
     versions = [
-        ModelVersion(
-            naming.version_name(model.name, version.name),
-            ModelVersionArgs(model=model, version=version, namespace=settings.namespace),
-            after(opts, service),
-        )
+        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace), opts)
         for version in model.versions
     ]
-    RouteRule(model.name, RouteRuleArgs(model, settings.namespace), after(opts, service, *versions))
+    if not model.mesh:
+        ModelService(name, service, after(opts, *versions))
+        return
+    RouteRule(name, RouteRuleArgs(model, namespace), after(opts, *versions))
+    AccessPolicy(name, AccessPolicyArgs(name, namespace, model.strict_callers), after(opts, *versions))
 
 
 def deploy(settings: Settings) -> None:
@@ -35,41 +49,19 @@ def deploy(settings: Settings) -> None:
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
     new_only = pulumi.ResourceOptions(providers=[cluster.new_only])
     system = IstioNamespace("istio-system", new_only)
-    injector = SidecarInjector(
-        "injector",
-        SidecarInjectorArgs(namespace=system.namespace, ca_generation=settings.ca_generation),
-        on_cluster,
-    )
-    istio = Istio(
-        "istio",
-        IstioArgs(
-            source=settings.istio,
-            namespace=system.namespace,
-            injector_values=injector.istiod_values,
-            outbound_policy=settings.egress.policy,
-        ),
-        after(on_cluster, injector),
-    )
-    namespace = ModelNamespace("models", ModelNamespaceArgs(namespace=settings.namespace), new_only)
+    injector = SidecarInjector("injector", SidecarInjectorArgs(system.namespace, settings.ca_generation), on_cluster)
+    mesh = IstioArgs(settings.istio, system.namespace, injector.istiod_values, settings.egress.policy)
+    istio = Istio("istio", mesh, after(on_cluster, injector))
+    namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
     in_mesh = after(on_cluster, istio, namespace)
-    egress = EgressRules("egress", EgressRulesArgs(namespace=settings.namespace, allowed=settings.egress), in_mesh)
+    egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
     for model in settings.models:
         deploy_model(settings, model, cluster, after(in_mesh, egress))
 
     pulumi.export("connect", cluster.connect)
     pulumi.export("namespace", settings.namespace)
     pulumi.export("rootCertificate", injector.root_certificate)
-    pulumi.export(
-        "models",
-        {
-            model.name: {
-                "versions": {version.name: version.model for version in model.versions},
-                "weights": model.weights,
-                "url": naming.model_url(model.name, settings.namespace),
-            }
-            for model in settings.models
-        },
-    )
+    pulumi.export("models", {model.name: model_summary(model, settings) for model in settings.models})
 
 
 if __name__ == "__main__":

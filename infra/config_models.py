@@ -54,11 +54,64 @@ class Resources(Section):
         return Resources(requests=requests, limits=Quantities(cpu=most.cpu, memory=most.memory or requests.memory))
 
 
+class Autoscaling(Section):
+    """How many pods a version has, decided by their load.
+
+    Attributes:
+        min: pods that always run.
+        max: pods that may run.
+        cpu_percent: of the CPU that the server requests; more pods are started where the mean is above it.
+    """
+
+    min: Annotated[int, whole_between(1, 1000, "a version has 1-1000 pods", 2)] = 2
+    max: Annotated[int, whole_between(1, 1000, "a version has 1-1000 pods", 10)] = Field(
+        default=10, validate_default=True
+    )
+    cpu_percent: Annotated[
+        int, whole_between(1, 1000, "it is 1-1000 percent of the CPU that a server requests", 70)
+    ] = Field(default=70, alias="cpuPercent")
+
+    @field_validator("max")
+    @classmethod
+    def _order(cls, most: int, info: ValidationInfo) -> int:
+        least = info.data.get("min", 1)
+        if most < least:
+            raise WrongValueError("it is at least min", str(least))
+        return most
+
+
+class Batching(Section):
+    """How TF Serving gathers requests into batches; what is not given is TF Serving's own default.
+
+    Attributes:
+        max_batch_size: examples in a batch at most.
+        batch_timeout_micros: microseconds that a request waits for others at most.
+        max_enqueued_batches: batches that may wait; a request that finds no place is answered 503.
+        num_batch_threads: batches that are computed at a time.
+    """
+
+    max_batch_size: Annotated[int, whole_between(1, 10**6, "a batch has 1-1000000 examples", 32)] | None = Field(
+        default=None, alias="maxBatchSize"
+    )
+    batch_timeout_micros: (
+        Annotated[int, whole_between(0, 10**7, "a request waits 0-10000000 microseconds for others", 1000)] | None
+    ) = Field(default=None, alias="batchTimeoutMicros")
+    max_enqueued_batches: Annotated[int, whole_between(1, 10**6, "1-1000000 batches may wait", 100)] | None = Field(
+        default=None, alias="maxEnqueuedBatches"
+    )
+    num_batch_threads: Annotated[int, whole_between(1, 1024, "there are 1-1024 batch threads", 4)] | None = Field(
+        default=None, alias="numBatchThreads"
+    )
+
+
 class VersionInput(Section):
     """One version as it stands in the config."""
 
     model: fields.ModelNumber = Field(default=None, validate_default=True)
     replicas: fields.Replicas = 2
+    autoscaling: Autoscaling | None = None
+    gpu: Annotated[int, whole_between(0, 16, "a pod has 0-16 GPUs", 1)] = 0
+    batching: Batching | None = None
     image: fields.Image | None = None
     load_timeout_seconds: fields.LoadTimeout = Field(default=600, alias="loadTimeoutSeconds")
     resources: Resources = Field(default_factory=Resources)
@@ -128,6 +181,8 @@ class ModelInput(Section):
     image: fields.Image | None = None
     stable: str | None = None
     versions: dict[str, VersionInput] = Field(default_factory=dict)
+    mesh: fields.Switch = True
+    strict_callers: fields.Switch = Field(default=False, alias="strictCallers")
     timeout_seconds: Annotated[
         int, whole_between(1, 3600, "a request may take 1-3600 seconds, its retries included", 30)
     ] = Field(default=30, alias="timeoutSeconds")

@@ -4,12 +4,14 @@ No Pulumi import. Whatever has the wrong shape is passed over here, for its shap
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from infra.config_errors import Place, Remove, Report, Set, closest
+from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
 from infra.config_models import body_of
 from infra.config_weights import Declared
+
+_NEEDS_PROXIES: Final = ("strictCallers", "matches", "mirror", "retries", "outlierEjection")
 
 
 def check_models(declared: Mapping[str, Declared], report: Report) -> None:
@@ -24,6 +26,28 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
         given = body_of(report.at(place))
         _check_matches(place, given.get("matches"), model.versions, report)
         _check_mirror(place, given.get("mirror"), model.versions, report)
+        _check_pods(place, given.get("versions"), report)
+        if given.get("mesh") in (False, "false"):
+            _check_plain(name, given, model, report)
+
+
+def _check_pods(model: Place, versions: object, report: Report) -> None:
+    for name, version in body_of(versions).items():
+        place = (*model, "versions", name, "replicas")
+        if body_of(version).get("autoscaling") is not None and report.at(place) is not MISSING:
+            report.add(place, "with autoscaling the load decides; say autoscaling.min and max instead", Remove(place))
+
+
+def _check_plain(name: str, given: Mapping[str, Any], model: Declared, report: Report) -> None:
+    for key in _NEEDS_PROXIES:
+        if given.get(key) not in (None, False, "false", [], {}):
+            place = ("models", name, key)
+            report.add(place, "with mesh: false there are no proxies, and nobody to do this", Remove(place))
+    for short in model.weight_keys:
+        for key in (short, f"{name}:{short}"):
+            if report.at((key,)) not in (MISSING, "0", 0):
+                right = f"with mesh: false nothing can split requests; all of them go to the stable version of {name}"
+                report.add((key,), right, Remove((key,)))
 
 
 def _check_matches(model: Place, matches: object, versions: tuple[str, ...], report: Report) -> None:

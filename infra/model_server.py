@@ -6,6 +6,7 @@ failing startup probe ends such a container, and its last log lines then become 
 `pulumi up` shows.
 """
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pulumi
 
 from infra import naming
+from infra.config_models import Batching
 from infra.settings import ModelSettings, VersionSettings
 
 CONFIG_FOLDER = "/etc/tfserving"
@@ -23,8 +25,10 @@ AWAIT_MARGIN = 30
 POLL_PERIOD = 60
 # Seconds a pod goes on serving after its removal began: endpoints, then every proxy, have to hear of it first.
 DRAIN_PERIOD = 10
-# Seconds until the kill: TF Serving ignores SIGTERM, so the drain period is all that helps, and the rest is waiting.
-GRACE_PERIOD = DRAIN_PERIOD + 5
+GPU_RESOURCE = "nvidia.com/gpu"
+# The taint that keeps pods without a GPU off the nodes that have them.
+GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
+CONTAINER = "serving"
 
 
 @dataclass(frozen=True)
@@ -61,44 +65,102 @@ def monitoring_config() -> str:
     return f'prometheus_config {{ enable: true, path: "{naming.METRICS_PATH}" }}\n'
 
 
+def batching_config(batching: Batching) -> str:
+    """Return TF Serving's `--batching_parameters_file` (BatchingParameters in text format), of what is given."""
+    given = batching.model_dump(exclude_none=True)
+    return "".join(f"{name} {{ value: {value} }}\n" for name, value in given.items())
+
+
+def config_files(args: ModelVersionArgs) -> dict[str, str]:
+    """Return the files of `CONFIG_FOLDER` by name."""
+    files = {
+        "models.config": model_config(args.model.name, args.model.path, args.version.model),
+        "monitoring.config": monitoring_config(),
+    }
+    if args.version.batching is not None:
+        files["batching.config"] = batching_config(args.version.batching)
+    return files
+
+
+def grace_period(model: ModelSettings) -> int:
+    """Return the seconds until a pod that is removed is killed: what began as the last proxy heard of it may end.
+
+    TF Serving ignores SIGTERM, so the server works on for all of it.
+    """
+    return DRAIN_PERIOD + model.timeout_seconds
+
+
+def patience(args: ModelVersionArgs) -> int:
+    """Return the seconds that `up` waits for a version to come, or to go."""
+    return max(args.version.load_timeout_seconds, grace_period(args.model)) + AWAIT_MARGIN
+
+
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def arguments(timeout_seconds: int) -> list[str]:
+def arguments(args: ModelVersionArgs) -> list[str]:
     """Return the server's command line arguments; it gives up a REST request when the route does."""
+    batching = ["--enable_batching", f"--batching_parameters_file={CONFIG_FOLDER}/batching.config"]
     return [
         f"--port={naming.GRPC_PORT}",
         f"--rest_api_port={naming.HTTP_PORT}",
         f"--model_config_file={CONFIG_FOLDER}/models.config",
         f"--monitoring_config_file={CONFIG_FOLDER}/monitoring.config",
         f"--file_system_poll_wait_seconds={POLL_PERIOD}",
-        f"--rest_api_timeout_in_ms={timeout_seconds * 1000}",
+        f"--rest_api_timeout_in_ms={args.model.timeout_seconds * 1000}",
+        *(batching if args.version.batching is not None else []),
+    ]
+
+
+def _pod_metadata(args: ModelVersionArgs) -> dict[str, Any]:
+    labels = naming.version_labels(args.model.name, args.version.name)
+    if not args.model.mesh:
+        return {"labels": {**labels, "sidecar.istio.io/inject": "false"}}
+    proxy = {
+        # The server's first token request must find the proxy up, or it caches "no token" for good.
+        "holdApplicationUntilProxyStarts": True,
+        # A sidecar that is a plain container gets SIGTERM with the server, and would leave 5 s later, before the
+        # server's last answers. A native one is told to leave after the server, and heeds this not at all.
+        "terminationDrainDuration": f"{grace_period(args.model)}s",
+    }
+    return {
+        "labels": {**labels, "sidecar.istio.io/inject": "true"},
+        "annotations": {"proxy.istio.io/config": json.dumps(proxy)},
+    }
+
+
+def _spread(args: ModelVersionArgs) -> list[dict[str, Any]]:
+    # The pods of one rollout, over nodes and zones as far as there are any; a full node is no reason not to run.
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": naming.version_selector(args.model.name, args.version.name)},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
     ]
 
 
 def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> dict[str, Any]:
     """Return the Deployment's spec; `config` is the ConfigMap's name."""
     return {
-        "replicas": args.version.replicas,
+        # What an autoscaler starts from; the route moves when so many are ready.
+        "replicas": args.version.autoscaling.min if args.version.autoscaling else args.version.replicas,
         "progressDeadlineSeconds": args.version.load_timeout_seconds,
         # A pod goes only after its successor's model is AVAILABLE.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "selector": {"matchLabels": naming.version_selector(args.model.name, args.version.name)},
         "template": {
-            "metadata": {
-                "labels": {
-                    **naming.version_labels(args.model.name, args.version.name),
-                    "sidecar.istio.io/inject": "true",
-                },
-                # The server's first token request must find the proxy up, or it caches "no token" for good.
-                "annotations": {"proxy.istio.io/config": '{"holdApplicationUntilProxyStarts": true}'},
-            },
+            "metadata": _pod_metadata(args),
             "spec": {
                 "serviceAccountName": args.model.name,
                 "automountServiceAccountToken": False,
-                "terminationGracePeriodSeconds": GRACE_PERIOD,
+                "terminationGracePeriodSeconds": grace_period(args.model),
+                "topologySpreadConstraints": _spread(args),
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": 1000,
@@ -107,6 +169,7 @@ def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> dict[s
                 },
                 "containers": [_container(args)],
                 "volumes": [{"name": "config", "configMap": {"name": config}}],
+                **({"tolerations": [GPU_TOLERATION]} if args.version.gpu else {}),
             },
         },
     }
@@ -117,13 +180,14 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         "path": f"/v1/models/{args.model.name}/versions/{args.version.model}/metadata",
         "port": naming.HTTP_PORT,
     }
+    gpus = {GPU_RESOURCE: str(args.version.gpu)} if args.version.gpu else {}
     return {
-        "name": "serving",
+        "name": CONTAINER,
         "image": args.version.image,
         "imagePullPolicy": "IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
         # The image's own entry point is a shell script without exec.
         "command": ["/usr/bin/tensorflow_model_server"],
-        "args": arguments(args.model.timeout_seconds),
+        "args": arguments(args),
         "ports": [
             {"name": naming.GRPC_PORT_NAME, "containerPort": naming.GRPC_PORT},
             {"name": naming.HTTP_PORT_NAME, "containerPort": naming.HTTP_PORT},
@@ -145,7 +209,7 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {
             "requests": args.version.resources.requests.by_name(),
-            "limits": args.version.resources.limits.by_name(),
+            "limits": {**args.version.resources.limits.by_name(), **gpus},
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,

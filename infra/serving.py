@@ -1,8 +1,8 @@
-"""The models: a namespace that injects on request, a Service per model, and a Deployment per version.
+"""The models: a namespace that injects on request, an identity and a Service per model, and a Deployment per version.
 
-A version owns everything that exists because of it: its Deployment, the configuration it mounts, and the
-DestinationRule that names its pods as a subset. So what depends on a version finds all of it ready, and nothing of it
-goes before what depends on it has gone.
+A version owns everything that exists because of it: its Deployment, the configuration it mounts, the DestinationRule
+that names its pods as a subset, its autoscaler and its disruption budget. So what depends on a version finds all of it
+ready, and nothing of it goes before what depends on it has gone.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ import pulumi
 from infra import naming
 from infra.cluster import Identity
 from infra.component import Component
-from infra.model_server import AWAIT_MARGIN, ModelVersionArgs, deployment_spec, model_config, monitoring_config
+from infra.model_server import ModelVersionArgs, config_files, deployment_spec, patience
 from infra.objects import KubernetesObject
+from infra.scaling import autoscaler, disruption_budget, has_several_pods
+from infra.settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -49,47 +51,81 @@ class ModelNamespace(Component):
 
 
 @dataclass(frozen=True)
-class ModelServiceArgs:
-    """One model.
+class ModelIdentityArgs:
+    """Who one model's pods are.
 
     Attributes:
-        model: its name; the Service has the same.
+        model: its name; the ServiceAccount has the same.
         namespace: the models' namespace.
-        identity: who its pods are to the outside, when they are somebody there.
+        outside: who its pods are to the outside, when they are somebody there.
     """
 
     model: str
     namespace: str
-    identity: Identity | None = None
+    outside: Identity | None = None
 
 
-class ModelService(Component):
-    """The Service that callers know, and the identity that all versions of the model run under."""
+class ModelIdentity(Component):
+    """The identity that all versions of the model run under."""
 
-    def __init__(self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("ModelService", name, opts)
+    def __init__(self, name: str, args: ModelIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ModelIdentity", name, opts)
         metadata = {"name": args.model, "namespace": args.namespace, "labels": naming.labels(args.model)}
-        identity = {"annotations": {naming.GOOGLE_IDENTITY: args.identity.email}} if args.identity else {}
+        outside = {"annotations": {naming.GOOGLE_IDENTITY: args.outside.email}} if args.outside else {}
+        former = pulumi.create_urn(name, naming.type_token("ModelService"))  # whose child it was
         KubernetesObject(
             f"{name}-service-account",
             {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": {**metadata, **identity},
+                "metadata": {**metadata, **outside},
                 "automountServiceAccountToken": False,  # a model server has no business with the Kubernetes API
             },
-            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # the name is the mesh identity
+            # The name is the mesh identity.
+            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True, aliases=[pulumi.Alias(parent=former)])),
         )
+        self.register_outputs({})
+
+
+@dataclass(frozen=True)
+class ModelServiceArgs:
+    """The name that callers know a model by.
+
+    Attributes:
+        model: the model; the Service has its name.
+        namespace: the models' namespace.
+    """
+
+    model: ModelSettings
+    namespace: str
+
+
+class ModelService(Component):
+    """The Service that callers know.
+
+    In the mesh it has the pods of all versions, and the route picks among them. Without the mesh nothing picks, so it
+    has those of the stable version alone, and is to be made, or moved to another version, after the versions.
+    """
+
+    def __init__(self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ModelService", name, opts)
+        model = args.model.name
+        chosen = naming.selector(model) if args.model.mesh else naming.version_selector(model, args.model.stable)
         ports = ((naming.GRPC_PORT_NAME, naming.GRPC_PORT), (naming.HTTP_PORT_NAME, naming.HTTP_PORT))
         KubernetesObject(
             f"{name}-service",
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                # Made before its first version, so there is nothing behind it to wait for.
-                "metadata": {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}},
+                "metadata": {
+                    "name": model,
+                    "namespace": args.namespace,
+                    "labels": naming.labels(model),
+                    # In the mesh it is made before its first version, so there is nothing behind it to wait for.
+                    "annotations": {"pulumi.com/skipAwait": "true"},
+                },
                 "spec": {
-                    "selector": naming.selector(args.model),
+                    "selector": chosen,
                     "ports": [{"name": port, "port": number, "targetPort": number} for port, number in ports],
                 },
             },
@@ -99,12 +135,13 @@ class ModelService(Component):
 
 
 class ModelVersion(Component):
-    """Pods of one version, and the subset that a route can name; ready only when every pod's model is AVAILABLE."""
+    """Pods of one version and all that is theirs; ready only when every pod's model is AVAILABLE."""
 
     def __init__(self, name: str, args: ModelVersionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelVersion", name, opts)
         labels = naming.version_labels(args.model.name, args.version.name)
-        metadata = {
+        selector = naming.version_selector(args.model.name, args.version.name)
+        metadata: dict[str, Any] = {
             "name": naming.version_name(args.model.name, args.version.name),
             "namespace": args.namespace,
             "labels": labels,
@@ -116,39 +153,69 @@ class ModelVersion(Component):
                 "kind": "ConfigMap",
                 # No fixed name: a change makes a new one, and the pods roll to it.
                 "metadata": {"namespace": args.namespace, "labels": labels},
-                "data": {
-                    "models.config": model_config(args.model.name, args.model.path, args.version.model),
-                    "monitoring.config": monitoring_config(),
-                },
+                "data": config_files(args),
             },
             opts=self.child(),
         )
-        patience = str(args.version.load_timeout_seconds + AWAIT_MARGIN)
+        annotations = {
+            "pulumi.com/timeoutSeconds": str(patience(args)),
+            # What someone scaled by hand, or an autoscaler that is gone, is put back instead of ending in a conflict.
+            "pulumi.com/patchForce": "true",
+        }
+        # An autoscaler's count stays what the autoscaler made it. The field has to be there all the same: an apply that
+        # leaves out a field it had before removes it, and a Deployment without a count has one pod.
+        ignored = ["spec.replicas"] if args.version.autoscaling else None
         deployment = KubernetesObject(
             f"{name}-deployment",
             {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
-                "metadata": {**metadata, "annotations": {"pulumi.com/timeoutSeconds": patience}},
+                "metadata": {**metadata, "annotations": annotations},
                 "spec": deployment_spec(args, config.object_name),
             },
-            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # X-vN is what operators look for
+            opts=self.child(
+                # X-vN is what operators look for
+                pulumi.ResourceOptions(delete_before_replace=True, ignore_changes=ignored)
+            ),
         )
-        selector = naming.version_selector(args.model.name, args.version.name)
-        KubernetesObject(
-            f"{name}-subset",
-            {
-                "apiVersion": naming.ISTIO_NETWORKING,
-                "kind": "DestinationRule",
-                "metadata": metadata,
-                "spec": {
-                    "host": naming.service_host(args.model.name, args.namespace),
-                    "subsets": [{"name": args.version.name, "labels": selector, **_ejection(args)}],
+        # Pods before the rest: a subset without ready pods would answer 503 to whoever names it.
+        after_pods = self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True))
+        if args.model.mesh:
+            KubernetesObject(
+                f"{name}-subset",
+                {
+                    "apiVersion": naming.ISTIO_NETWORKING,
+                    "kind": "DestinationRule",
+                    "metadata": metadata,
+                    "spec": {
+                        "host": naming.service_host(args.model.name, args.namespace),
+                        "subsets": [{"name": args.version.name, "labels": selector, **_ejection(args)}],
+                    },
                 },
-            },
-            # Pods before subset: a subset without ready pods would answer 503 to whoever names it.
-            opts=self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True)),
-        )
+                opts=after_pods,
+            )
+        if args.version.autoscaling is not None:
+            KubernetesObject(
+                f"{name}-autoscaler",
+                {
+                    "apiVersion": "autoscaling/v2",
+                    "kind": "HorizontalPodAutoscaler",
+                    "metadata": metadata,
+                    "spec": autoscaler(metadata["name"], args.version.autoscaling),
+                },
+                opts=after_pods,
+            )
+        if has_several_pods(args.version):
+            KubernetesObject(
+                f"{name}-disruption-budget",
+                {
+                    "apiVersion": "policy/v1",
+                    "kind": "PodDisruptionBudget",
+                    "metadata": metadata,
+                    "spec": disruption_budget(selector),
+                },
+                opts=after_pods,
+            )
         self.register_outputs({})
 
 

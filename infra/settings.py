@@ -15,7 +15,7 @@ from pydantic import Field
 from infra import config_fields as fields
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
-from infra.config_models import Match, Mirror, ModelInput, OutlierEjection, Resources
+from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources
 from infra.config_names import declare
 from infra.config_serving import check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
@@ -132,6 +132,8 @@ class VersionSettings(Section):
 
     Attributes:
         model: TF Serving's version number, the folder under the model's path.
+        replicas: its pods; of no meaning with autoscaling.
+        gpu: GPUs of each pod.
         load_timeout_seconds: how long a pod may take until its model is AVAILABLE.
         weight: percent of the model's traffic; the weights of a model sum to 100.
     """
@@ -139,7 +141,10 @@ class VersionSettings(Section):
     name: str
     model: int
     replicas: int
+    autoscaling: Autoscaling | None
     image: str
+    gpu: int
+    batching: Batching | None
     load_timeout_seconds: int
     resources: Resources
     weight: int
@@ -152,6 +157,8 @@ class ModelSettings(Section):
         path: TF Serving's base path.
         image: the model server's, for versions that name none.
         stable: the version that gets what the others leave.
+        mesh: whether its pods have proxies, and so a route; without, its Service reaches the stable version alone.
+        strict_callers: whether callers without a proxy are refused.
         timeout_seconds: how long a request may take, its retries included.
         retries: how often a request is tried again that did not reach a server.
         matches: requests that go to one version whatever the weights, the first that fits.
@@ -163,6 +170,8 @@ class ModelSettings(Section):
     path: str
     image: str
     stable: str
+    mesh: bool
+    strict_callers: bool
     timeout_seconds: int
     retries: int
     matches: tuple[Match, ...]
@@ -236,7 +245,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     if given is None or problems:
         raise SettingsError(problems)
     models = tuple(
-        _model(name, given.models[name], versions, weights[name], given.image) for name, versions in declared.items()
+        _model(name, given.models[name], versions, weights[name], given) for name, versions in declared.items()
     )
     return Settings(
         project=project,
@@ -295,32 +304,40 @@ def _check_egress(report: Report) -> None:
 
 
 def _model(
-    name: str, given: ModelInput, declared: Declared, weights: Mapping[str, int], default_image: str
+    name: str, given: ModelInput, declared: Declared, weights: Mapping[str, int], stack: StackInput
 ) -> ModelSettings:
     stable = declared.stable or declared.versions[0]
     share = shares(declared.versions, stable, weights)
-    image = given.image or default_image
-    versions = tuple(
-        VersionSettings(
-            name=version,
-            model=given.versions[version].model,
-            replicas=given.versions[version].replicas,
-            image=given.versions[version].image or image,
-            load_timeout_seconds=given.versions[version].load_timeout_seconds,
-            resources=given.versions[version].resources.filled(),
-            weight=share[version],
+    image = given.image or stack.image
+    # An image that somebody chose is taken as it is.
+    chosen = given.image is not None or "image" in stack.model_fields_set
+
+    def version(label: str) -> VersionSettings:
+        own = given.versions[label]
+        return VersionSettings(
+            name=label,
+            model=own.model,
+            replicas=own.replicas,
+            autoscaling=own.autoscaling,
+            image=own.image or (f"{image}-gpu" if own.gpu and not chosen else image),
+            gpu=own.gpu,
+            batching=own.batching,
+            load_timeout_seconds=own.load_timeout_seconds,
+            resources=own.resources.filled(),
+            weight=share[label],
         )
-        for version in declared.versions
-    )
+
     return ModelSettings(
         name=name,
         path=given.path,
         image=image,
         stable=stable,
+        mesh=given.mesh,
+        strict_callers=given.strict_callers,
         timeout_seconds=given.timeout_seconds,
         retries=given.retries,
         matches=given.matches,
         mirror=given.mirror,
         outlier_ejection=given.outlier_ejection,
-        versions=versions,
+        versions=tuple(map(version, declared.versions)),
     )

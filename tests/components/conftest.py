@@ -34,6 +34,7 @@ class Registered:
     ignore_changes: tuple[str, ...]
     replacement_trigger: Any
     hooks: dict[str, list[str]]
+    aliases: tuple[str, ...]
 
 
 class Recorder(MockMonitor):
@@ -58,6 +59,7 @@ class Recorder(MockMonitor):
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
                 replacement_trigger=MessageToDict(request.replacement_trigger),
+                aliases=tuple(alias.urn or alias.spec.parentUrn for alias in request.aliases),
                 hooks=MessageToDict(request.hooks, preserving_proto_field_name=True),
             )
         )

@@ -18,6 +18,8 @@ CLASSES: dict[str, Any] = {
     "kubernetes:core/v1:Service": kubernetes.core.v1.ServiceInitArgs,
     "kubernetes:core/v1:ServiceAccount": kubernetes.core.v1.ServiceAccountInitArgs,
     "kubernetes:apps/v1:Deployment": kubernetes.apps.v1.DeploymentInitArgs,
+    "kubernetes:autoscaling/v2:HorizontalPodAutoscaler": kubernetes.autoscaling.v2.HorizontalPodAutoscalerInitArgs,
+    "kubernetes:policy/v1:PodDisruptionBudget": kubernetes.policy.v1.PodDisruptionBudgetInitArgs,
 }
 
 
@@ -35,7 +37,12 @@ def test_objects_have_the_types_that_state_and_plugin_know_them_by(tokens: dict[
 
 
 def test_no_key_of_an_object_is_misspelt(record: Record) -> None:
-    program: Program = deploy(record)
+    versions = {
+        "v1": {"model": 1, "gpu": 1, "batching": {}, "autoscaling": {}},
+        "v2": {"model": 2, "replicas": 3},
+    }
+    program: Program = deploy(record, models={"inception": {"path": "gs://my-models/inception", "versions": versions}})
+    assert {resource.token for resource in program.resources} >= set(CLASSES)
     checked = 0
     for resource in program.resources:
         if resource.token in CLASSES:

@@ -46,8 +46,10 @@ def main_module() -> ModuleType:
 
 
 def deploy(record: Record, **changes: Any) -> Program:
+    """Run the program with a changed config; None takes a key out."""
     config = {**CONFIG, **{f"tfserving-mesh:{key}": value for key, value in changes.items()}}
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    given = {key: value for key, value in config.items() if value is not None}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
     settings = parse(texts, project="tfserving-mesh", stack="test")
     return record(lambda: main_module().deploy(settings))
 

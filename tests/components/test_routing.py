@@ -8,7 +8,6 @@ import pulumi
 import pytest
 
 from infra.routing import orphaned, refuse_orphans
-from infra.settings import parse
 from tests.components.conftest import Program, Record
 from tests.components.test_program import (
     CONFIG,
@@ -16,7 +15,6 @@ from tests.components.test_program import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
     deploy,
-    main_module,
 )
 
 HOST = "inception.models.svc.cluster.local"
@@ -124,18 +122,12 @@ def test_ejection_can_be_tuned_and_switched_off(record: Record) -> None:
 def test_a_step_and_a_promotion_change_the_route_and_nothing_else(record: Record) -> None:
     before = deploy(record)
     step = deploy(record, v2Weight=60)
-    promoted = promote(record)
+    promoted = deploy(record, v2Weight=None, v1Weight=10, **model(stable="v2"))
     assert [each["weight"] for each in rules(promoted)[-1]["route"]] == [10, 90]
     for after in (step, promoted):
         old, new = kubernetes(before), kubernetes(after)
         assert old.keys() == new.keys()
         assert {name for name in old if old[name] != new[name]} == {"inception-virtual-service"}
-
-
-def promote(record: Record) -> Program:
-    texts = {"tfserving-mesh:models": json.dumps(model(stable="v2")["models"]), "tfserving-mesh:v1Weight": "10"}
-    settings = parse(texts, project="tfserving-mesh", stack="test")
-    return record(lambda: main_module().deploy(settings))
 
 
 def kubernetes(program: Program) -> dict[str, dict[str, Any]]:

@@ -198,6 +198,8 @@ def test_every_key_inside_an_object_is_described_in_the_schema() -> None:
             config_models.Match,
             config_models.Mirror,
             config_models.OutlierEjection,
+            config_models.Autoscaling,
+            config_models.Batching,
         ],
     }
     for key, shapes in sections.items():

@@ -17,6 +17,8 @@ Fault: TypeAlias = Callable[[Config, Pick], None]
 
 NAMES: Final = ["inception", "resnet-50", "half-plus", "bert"]
 VERSIONS: Final = ["v1", "v2", "v3", "v10", "canary"]
+RULES: Final = ["mesh", "strictCallers", "timeoutSeconds", "retries", "matches", "mirror", "outlierEjection"]
+PODS: Final = ["autoscaling", "gpu", "batching"]
 ROUNDS: Final = 8
 BAD_CLUSTERS: Final[list[Config]] = [
     {"kind": "gke"},  # nowhere
@@ -132,13 +134,24 @@ def same_object_name(config: Config, pick: Pick) -> None:
 
 
 def bad_model(config: Config, pick: Pick) -> None:
-    key = pick(["path", "image", "stable", "versions", "colour", "Path"])
-    first_model(config)[key] = pick([5, "x", "", True, [], {}, 1.5, ["x"]])
+    key = pick(["path", "image", "stable", "versions", "colour", "Path", *RULES])
+    first_model(config)[key] = pick([1.5, "x", "", ["x"]] if key in RULES else [5, "x", "", True, [], {}, 1.5, ["x"]])
+
+
+def bad_rule(config: Config, pick: Pick) -> None:
+    model = first_model(config)
+    if pick([True, False]):
+        match = {pick(["header", "cookie", "hedaer"]): pick(["X", "", 5, "a b"]), "version": pick(["v1", "V1", "", 5])}
+        model["matches"] = [match, pick([match, 5, {}, {"value": True}])]
+    else:
+        model["mirror"] = pick([{}, {"version": "v99"}, {"version": 5}, {"percent": 101, "version": "v1x"}])
+    model["mesh"] = pick([True, False])
 
 
 def bad_version(config: Config, pick: Pick) -> None:
-    key = pick(["model", "replicas", "image", "loadTimeoutSeconds", "resources", "replica", "x y"])
-    first_version(config)[key] = pick([0, -1, "x", "", True, [], 1.5, {"requests": {"cpu": "x"}}, {"x": None}])
+    key = pick(["model", "replicas", "image", "loadTimeoutSeconds", "resources", "replica", "x y", *PODS])
+    wrong = [0, -1, "x", "", True, [], 1.5, {"requests": {"cpu": "x"}}, {"x": None}]
+    first_version(config)[key] = pick(wrong[1:] if key == "gpu" else wrong)
 
 
 def bad_stack_value(config: Config, pick: Pick) -> None:
@@ -183,6 +196,7 @@ FAULTS: Final[list[Fault]] = [
     bad_version,
     bad_stack_value,
     bad_section,
+    bad_rule,
     bad_model,
     nothing_to_serve,
 ]

@@ -108,3 +108,105 @@ def test_a_rule_that_cannot_be(inception_with: Make, more: dict[str, Any], key: 
     assert problem.key == f"models.inception.{key}"
     assert fix in problem.fix
     broken.mend()
+
+
+def versioned(stack: Make, **version: Any) -> Any:
+    return stack(models={"m": {"path": "/m", "versions": {"v1": {"model": 1} | version}}})
+
+
+def test_a_version_that_says_little_runs_plainly(stack: Make) -> None:
+    (version,) = versioned(stack).parse().models[0].versions
+    assert (version.autoscaling, version.gpu, version.batching) == (None, 0, None)
+    (version,) = versioned(stack, autoscaling={}, batching={}).parse().models[0].versions
+    assert (version.autoscaling.min, version.autoscaling.max, version.autoscaling.cpu_percent) == (2, 10, 70)
+    assert set(version.batching.model_dump().values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("stack_image", "model_image", "used"),
+    [
+        (None, None, "tensorflow/serving:2.20.0-gpu"),
+        ("tensorflow/serving:2.20.0", None, "tensorflow/serving:2.20.0"),
+        (None, "here/serving:1", "here/serving:1"),
+    ],
+)
+def test_a_gpu_changes_no_image_that_somebody_chose(
+    stack: Make, stack_image: str | None, model_image: str | None, used: str
+) -> None:
+    model = {"path": "/m", "versions": {"v1": {"model": 1, "gpu": 1}}}
+    config = stack(models={"m": model | ({"image": model_image} if model_image else {})})
+    if stack_image:
+        config.values["image"] = stack_image
+    assert config.parse().models[0].versions[0].image == used
+
+
+@pytest.mark.parametrize(
+    ("version", "key", "fix"),
+    [
+        ({"replicas": 2, "autoscaling": {}}, "replicas", "rm --path models.m.versions.v1.replicas"),
+        ({"autoscaling": {"min": 5, "max": 3}}, "autoscaling.max", "autoscaling.max 5"),
+        ({"autoscaling": {"min": 11}}, "autoscaling.max", "autoscaling.max 11"),
+        ({"autoscaling": {"min": 0}}, "autoscaling.min", "autoscaling.min 2"),
+        ({"autoscaling": {"cpuPercent": "70%"}}, "autoscaling.cpuPercent", "autoscaling.cpuPercent 70"),
+        ({"autoscaling": {"maximum": 5}}, "autoscaling.maximum", "rm --path models.m.versions.v1.autoscaling.maximum"),
+        ({"autoscaling": {"cpupercent": 5}}, "autoscaling.cpupercent", "autoscaling.cpuPercent 5"),
+        ({"autoscaling": True}, "autoscaling", "rm --path models.m.versions.v1.autoscaling"),
+        ({"gpu": -1}, "gpu", "gpu 1"),
+        ({"gpu": True}, "gpu", "gpu 1"),
+        ({"batching": {"maxBatchSize": 0}}, "batching.maxBatchSize", "maxBatchSize 32"),
+        ({"batching": {"batchTimeoutMicros": -1}}, "batching.batchTimeoutMicros", "batchTimeoutMicros 1000"),
+        ({"batching": {"maxEnqueuedBatches": 0}}, "batching.maxEnqueuedBatches", "maxEnqueuedBatches 100"),
+        ({"batching": {"numBatchThreads": 0}}, "batching.numBatchThreads", "numBatchThreads 4"),
+        ({"batching": {"max_batch_size": 8}}, "batching.max_batch_size", "batching.maxBatchSize 8"),
+    ],
+)
+def test_a_version_that_cannot_run_so(stack: Make, version: dict[str, Any], key: str, fix: str) -> None:
+    broken = versioned(stack, **version)
+    problem = broken.only()
+    assert problem.key == f"models.m.versions.v1.{key}"
+    assert fix in problem.fix
+    broken.mend()
+
+
+@pytest.mark.parametrize("off", [False, "false"])
+@pytest.mark.parametrize("key", ["v2Weight", "inception:v2Weight"])
+def test_without_the_mesh_a_weight_is_an_error_that_says_why(inception_with: Make, off: Any, key: str) -> None:
+    broken = inception_with(mesh=off)
+    broken.values[key] = "5"
+    problem = broken.only()
+    assert (problem.key, problem.fix) == (key, f"pulumi config rm {key}")
+    assert "nothing can split requests; all of them go to the stable version of inception" in problem.message
+    broken.mend()
+    assert broken.parse().models[0].weights == {"v1": 100, "v2": 0, "v3": 0}
+
+
+def test_without_the_mesh_a_weight_of_zero_is_what_holds(inception_with: Make) -> None:
+    config = inception_with(mesh=False)
+    config.values["v2Weight"] = "0"
+    assert config.parse().models[0].mesh is False
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"strictCallers": True},
+        {"matches": [{"header": "x", "value": "y", "version": "v2"}]},
+        {"mirror": {"version": "v2"}},
+        {"retries": 1},
+        {"outlierEjection": {"maxPercent": 20}},
+    ],
+)
+def test_without_the_mesh_what_proxies_do_is_an_error(inception_with: Make, more: dict[str, Any]) -> None:
+    inception_with(**more).parse()
+    broken = inception_with(mesh=False, **more)
+    problem = broken.only()
+    assert problem.key == f"models.inception.{next(iter(more))}"
+    assert problem.message == "with mesh: false there are no proxies, and nobody to do this"
+    broken.mend()
+
+
+@pytest.mark.parametrize("key", ["mesh", "strictCallers"])
+def test_a_switch_is_true_or_false(inception_with: Make, key: str) -> None:
+    broken = inception_with(**{key: "maybe"})
+    assert (broken.only().key, broken.only().message) == (f"models.inception.{key}", "it is true or false")
+    broken.mend()
