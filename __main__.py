@@ -7,6 +7,7 @@ from infra.access import AccessPolicy, AccessPolicyArgs
 from infra.cluster import Cluster, cluster_of
 from infra.component import after
 from infra.egress import EgressRules, EgressRulesArgs
+from infra.ingress import Ingress, IngressArgs
 from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
 from infra.model_server import ModelVersionArgs
@@ -39,7 +40,7 @@ def deploy_model(settings: Settings, model: ModelSettings, cluster: Cluster, opt
     if not model.mesh:
         ModelService(name, service, after(opts, *versions))
         return
-    RouteRule(name, RouteRuleArgs(model, namespace), after(opts, *versions))
+    RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions))
     AccessPolicy(name, AccessPolicyArgs(name, namespace, model.strict_callers), after(opts, *versions))
 
 
@@ -55,8 +56,9 @@ def deploy(settings: Settings) -> None:
     namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
     in_mesh = after(on_cluster, istio, namespace)
     egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
+    doors = [Ingress("ingress", IngressArgs(settings.host, settings.namespace), in_mesh)] if settings.host else []
     for model in settings.models:
-        deploy_model(settings, model, cluster, after(in_mesh, egress))
+        deploy_model(settings, model, cluster, after(in_mesh, egress, *doors))
 
     pulumi.export("connect", cluster.connect)
     pulumi.export("namespace", settings.namespace)

@@ -45,11 +45,12 @@ class WrongValueError(ValueError):
 
     Attributes:
         right: what would be right, a clause to put behind the value.
-        example: a value that would be right, as one types it; None when leaving the key out is the way.
+        example: a value that would be right, as one types it or as JSON has it; None when leaving the key out is
+            the way.
         inside: where in the value, when it is an object.
     """
 
-    def __init__(self, right: str, example: str | None, inside: tuple[str, ...] = ()) -> None:
+    def __init__(self, right: str, example: object, inside: tuple[str, ...] = ()) -> None:
         super().__init__(right)
         self.right = right
         self.example = example

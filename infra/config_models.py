@@ -3,6 +3,7 @@
 What has to fit together across a model's versions is checked in `config_serving`.
 """
 
+import json
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
@@ -104,6 +105,29 @@ class Batching(Section):
     )
 
 
+def _predict_body(value: object) -> dict[str, Any]:
+    right = "it is the body of a :predict request, an object with instances or inputs, of 100000 characters at most"
+    if value is None:
+        raise WrongValueError(right, {"instances": [1]})
+    # escaped as it will be sent
+    fits = isinstance(value, dict) and ("instances" in value or "inputs" in value) and len(json.dumps(value)) <= 10**5
+    if not isinstance(value, dict) or not fits:
+        raise WrongValueError(right, None)
+    return value
+
+
+class Warmup(Section):
+    """Requests that a pod sends to its own server before it is ready.
+
+    Attributes:
+        request: the body of a :predict request.
+        count: how often it is sent.
+    """
+
+    request: Annotated[dict[str, Any], BeforeValidator(_predict_body)] = Field(default=None, validate_default=True)
+    count: Annotated[int, whole_between(1, 1000, "1-1000 warm-up requests are sent", 10)] = 10
+
+
 class VersionInput(Section):
     """One version as it stands in the config."""
 
@@ -112,6 +136,7 @@ class VersionInput(Section):
     autoscaling: Autoscaling | None = None
     gpu: Annotated[int, whole_between(0, 16, "a pod has 0-16 GPUs", 1)] = 0
     batching: Batching | None = None
+    warmup: Warmup | None = None
     image: fields.Image | None = None
     load_timeout_seconds: fields.LoadTimeout = Field(default=600, alias="loadTimeoutSeconds")
     resources: Resources = Field(default_factory=Resources)

@@ -16,6 +16,7 @@ import pulumi
 from infra import naming
 from infra.config_models import Batching
 from infra.settings import ModelSettings, VersionSettings
+from infra.warmup import startup_command, warmup_files
 
 CONFIG_FOLDER = "/etc/tfserving"
 PROBE_PERIOD = 2  # seconds
@@ -79,6 +80,8 @@ def config_files(args: ModelVersionArgs) -> dict[str, str]:
     }
     if args.version.batching is not None:
         files["batching.config"] = batching_config(args.version.batching)
+    if args.version.warmup is not None:
+        files |= warmup_files(args.model.name, args.version.model, args.version.warmup, CONFIG_FOLDER)
     return files
 
 
@@ -180,6 +183,10 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         "path": f"/v1/models/{args.model.name}/versions/{args.version.model}/metadata",
         "port": naming.HTTP_PORT,
     }
+    started: dict[str, Any] = {"httpGet": available, "timeoutSeconds": PROBE_PERIOD}
+    if args.version.warmup is not None:
+        # The script ends by itself, with the reason when a request fails; cut off, it would have none.
+        started = {"exec": startup_command(CONFIG_FOLDER), "timeoutSeconds": args.version.load_timeout_seconds}
     gpus = {GPU_RESOURCE: str(args.version.gpu)} if args.version.gpu else {}
     return {
         "name": CONTAINER,
@@ -193,9 +200,8 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
             {"name": naming.HTTP_PORT_NAME, "containerPort": naming.HTTP_PORT},
         ],
         "startupProbe": {
-            "httpGet": available,
+            **started,
             "periodSeconds": PROBE_PERIOD,
-            "timeoutSeconds": PROBE_PERIOD,
             "failureThreshold": math.ceil(args.version.load_timeout_seconds / PROBE_PERIOD),
             "terminationGracePeriodSeconds": 1,  # it serves nobody, and its reason is wanted within `up`'s patience
         },

@@ -10,6 +10,7 @@ ISTIOD_RELEASE: Final = "istiod"
 GATEWAY_RELEASE: Final = "istio-ingress"
 ISTIO_NETWORKING: Final = "networking.istio.io/v1"
 ISTIO_SECURITY: Final = "security.istio.io/v1"
+INGRESS: Final = "ingress"
 CACERTS_SECRET: Final = "cacerts"  # noqa: S105 # the name istiod looks for, no secret itself
 CLUSTER_DOMAIN: Final = "cluster.local"
 
@@ -41,6 +42,16 @@ def service_host(service: str, namespace: str) -> str:
 def model_url(model: str, namespace: str) -> str:
     """Where a pod in the mesh reaches a model by REST; `:predict` and `/metadata` go behind it."""
     return f"http://{service_host(model, namespace)}:{HTTP_PORT}/v1/models/{model}"
+
+
+def external_url(model: str, host: str) -> str:
+    """Where a caller outside the mesh reaches a model by REST, through the ingress gateway."""
+    return f"http://{host}/v1/models/{model}"
+
+
+def gateway_selector() -> dict[str, str]:
+    """The labels that Istio's chart gives the gateway's pods: the release's name without its `istio-`."""
+    return {"istio": GATEWAY_RELEASE.removeprefix("istio-")}
 
 
 def part_of() -> dict[str, str]:

@@ -29,10 +29,12 @@ class RouteRuleArgs:
     Attributes:
         model: the model; its versions' weights are plain integers, never Outputs, so that a preview shows them.
         namespace: the models' namespace.
+        host: the name that callers outside the mesh use, when there are any.
     """
 
     model: ModelSettings
     namespace: str
+    host: str | None = None
 
 
 def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
@@ -54,16 +56,37 @@ def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
 
     patience = {"timeout": f"{model.timeout_seconds}s", "retries": _retries(model.retries)}
     overrides = [
-        {"match": [_condition(match)], "route": [{"destination": to(match.version)}], **patience}
+        {"match": _everywhere(args, _condition(match)), "route": [{"destination": to(match.version)}], **patience}
         for match in model.matches
     ]
-    rollout = {
-        "route": [{"destination": to(version), "weight": share} for version, share in weights.items()],
-        **patience,
-    }
+    split = [{"destination": to(version), "weight": share} for version, share in weights.items()]
+    rollout: dict[str, Any] = {"route": split, **patience}
+    if args.host is not None:
+        rollout["match"] = _everywhere(args, {})
     if model.mirror is not None:
         rollout |= {"mirror": to(model.mirror.version), "mirrorPercentage": {"value": model.mirror.percent}}
-    return {"hosts": [host], "http": [*overrides, rollout]}
+    if args.host is None:
+        return {"hosts": [host], "http": [*overrides, rollout]}
+    return {"hosts": [host, args.host], "gateways": ["mesh", _gateway(args)], "http": [*overrides, rollout]}
+
+
+def _gateway(args: RouteRuleArgs) -> str:
+    return f"{args.namespace}/{naming.INGRESS}"
+
+
+def _everywhere(args: RouteRuleArgs, condition: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a rule's matches: the condition for callers in the mesh and, of the model's own path, for those outside.
+
+    The gateway has one host for all models, so there the path says which is meant: the model's name, and behind it the
+    end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the beginning of `inception-v3`.
+    """
+    if args.host is None:
+        return [condition]
+    path = f"/v1/models/{re.escape(args.model.name)}([:/].*)?"
+    return [
+        {"gateways": ["mesh"], **condition},
+        {"gateways": [_gateway(args)], "uri": {"regex": path}, **condition},
+    ]
 
 
 def _retries(attempts: int) -> dict[str, Any]:

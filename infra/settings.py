@@ -15,9 +15,9 @@ from pydantic import Field
 from infra import config_fields as fields
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
-from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources
+from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
 from infra.config_names import declare
-from infra.config_serving import check_models
+from infra.config_serving import check_ingress, check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
 from infra.weights import shares
@@ -26,7 +26,7 @@ __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
 
 DEFAULT_IMAGE: Final = "tensorflow/serving:2.20.0"
 DEFAULT_ISTIO: Final = "1.30.4"
-_SCALARS: Final = (int, str)
+_SCALARS: Final = (int, str, bool)
 
 
 class ExistingCluster(Section):
@@ -111,6 +111,8 @@ class StackInput(Section):
     ca_generation: fields.Generation = Field(default=1, alias="caGeneration")
     namespace: fields.NamespaceName = "models"
     image: fields.Image = DEFAULT_IMAGE
+    host: fields.Host = ""
+    plain_http: fields.Switch = Field(default=False, alias="plainHttp")
     egress: EgressSettings = Field(default_factory=EgressSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)
 
@@ -145,6 +147,7 @@ class VersionSettings(Section):
     image: str
     gpu: int
     batching: Batching | None
+    warmup: Warmup | None
     load_timeout_seconds: int
     resources: Resources
     weight: int
@@ -192,6 +195,7 @@ class Settings(Section):
         ca_generation: raising it makes a new CA.
         namespace: where the models live.
         image: the model server's, for models that name none.
+        host: the name that callers outside the mesh use; None lets nobody in.
     """
 
     project: str
@@ -201,6 +205,7 @@ class Settings(Section):
     ca_generation: int
     namespace: str
     image: str
+    host: str | None
     egress: EgressSettings
     models: tuple[ModelSettings, ...]
 
@@ -237,6 +242,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     declared = declare(project, report)
     weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
     check_models(declared, report)
+    check_ingress(report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
         check_place(report)
@@ -255,6 +261,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         ca_generation=given.ca_generation,
         namespace=given.namespace,
         image=given.image,
+        host=given.host or None,
         egress=given.egress,
         models=models,
     )
@@ -322,6 +329,7 @@ def _model(
             image=own.image or (f"{image}-gpu" if own.gpu and not chosen else image),
             gpu=own.gpu,
             batching=own.batching,
+            warmup=own.warmup,
             load_timeout_seconds=own.load_timeout_seconds,
             resources=own.resources.filled(),
             weight=share[label],

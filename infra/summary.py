@@ -7,9 +7,11 @@ from infra.settings import ModelSettings, Settings
 
 
 def model_summary(model: ModelSettings, settings: Settings) -> dict[str, Any]:
-    """Return what an operator asks for first: the versions' numbers, their weights, and the URL."""
+    """Return what an operator asks for first: the versions' numbers, their weights, and the URLs."""
+    outside = {"externalUrl": naming.external_url(model.name, settings.host)} if settings.host and model.mesh else {}
     return {
         "versions": {version.name: version.model for version in model.versions},
         "weights": model.weights,
         "url": naming.model_url(model.name, settings.namespace),
+        **outside,
     }

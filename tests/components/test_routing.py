@@ -15,8 +15,10 @@ from tests.components.test_program import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
     deploy,
+    needs,
 )
 
+GATEWAY = "kubernetes:networking.istio.io/v1:Gateway"
 HOST = "inception.models.svc.cluster.local"
 
 
@@ -134,6 +136,56 @@ def kubernetes(program: Program) -> dict[str, dict[str, Any]]:
     """The inputs of what is in the cluster, but for the CA, which the recorder cannot keep from run to run."""
     objects = [each for each in program.resources if each.token.startswith("kubernetes:")]
     return {each.name: each.inputs for each in objects if each.name != "injector-cacerts"}
+
+
+PATHS = {
+    "/v1/models/inception": True,
+    "/v1/models/inception:predict": True,
+    "/v1/models/inception/versions/2:predict": True,
+    "/v1/models/inception/metadata": True,
+    "/v1/models/inception-v3:predict": False,
+    "/v1/models/inceptionx": False,
+    "/x/v1/models/inception": False,
+    "/v1/config/reload": False,
+}
+
+
+def test_callers_from_outside_get_the_same_rules_by_the_models_path(record: Record) -> None:
+    matches = [{"header": "x-version", "value": "2", "version": "v2"}]
+    outside = {"host": "models.example.com", "plainHttp": True}
+    program = deploy(record, **model(matches=matches), **outside)
+    route = program.one(VIRTUAL_SERVICE).inputs["spec"]
+    assert route["hosts"] == [HOST, "models.example.com"]
+    assert route["gateways"] == ["mesh", "models/ingress"]
+    override, last = route["http"]
+    for rule in (override, last):
+        inside, gate = rule["match"]
+        assert inside["gateways"] == ["mesh"]
+        assert "uri" not in inside, "gRPC has other paths"
+        assert gate["gateways"] == ["models/ingress"]
+        for path, hit in PATHS.items():
+            assert bool(re.fullmatch(gate["uri"]["regex"], path)) is hit, path
+        assert inside.get("headers") == gate.get("headers")
+    assert override["match"][0]["headers"] == {"x-version": {"exact": "2"}}
+    assert [each["weight"] for each in last["route"]] == [75, 25]
+
+
+def test_the_gateway_listens_for_the_host_alone_and_goes_after_the_routes(record: Record) -> None:
+    program = deploy(record, host="models.example.com", plainHttp=True)
+    gateway = program.one(GATEWAY)
+    assert gateway.inputs["metadata"] == gateway.inputs["metadata"] | {"name": "ingress", "namespace": "models"}
+    assert gateway.inputs["spec"] == {
+        "selector": {"istio": "ingress"},
+        "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["./models.example.com"]}],
+    }
+    assert gateway.name in needs(program, program.one(VIRTUAL_SERVICE))
+
+
+def test_nobody_is_let_in_unasked(record: Record) -> None:
+    program = deploy(record)
+    assert program.of(GATEWAY) == []
+    assert program.one(VIRTUAL_SERVICE).inputs["spec"]["hosts"] == [HOST]
+    assert "gateways" not in program.one(VIRTUAL_SERVICE).inputs["spec"]
 
 
 def spec(**weights: int) -> dict[str, Any]:

@@ -130,6 +130,19 @@ def test_batching_is_told_by_a_file_and_off_without_one(record: Record) -> None:
     assert not any("batching" in word for word in container(program, "v2")["args"])
 
 
+def test_a_pod_with_a_warm_up_is_ready_after_it(record: Record) -> None:
+    program = serving(record, {"warmup": {"request": {"instances": [1.5]}, "count": 7}})
+    files = next(each for each in program.of(CONFIG_MAP) if each.inputs["metadata"]["labels"]["version"] == "v1")
+    assert json.loads(files.inputs["data"]["warmup.json"]) == {"instances": [1.5]}
+    assert "/v1/models/inception/versions/1:predict" in files.inputs["data"]["warmup.sh"]
+    probe = container(program)["startupProbe"]
+    assert probe["exec"] == {"command": ["/bin/bash", "/etc/tfserving/warmup.sh"]}
+    assert "httpGet" not in probe
+    assert probe["timeoutSeconds"] == 600, "a warm-up that is cut off has no reason to give"
+    assert container(program)["readinessProbe"]["httpGet"]["path"].endswith("/versions/1/metadata")
+    assert "httpGet" in container(program, "v2")["startupProbe"]
+
+
 @pytest.mark.parametrize("seconds", [30, 90])
 def test_a_removed_pod_and_its_proxy_stay_for_the_longest_request(record: Record, seconds: int) -> None:
     program = serving(record, timeoutSeconds=seconds)
