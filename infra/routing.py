@@ -120,7 +120,8 @@ def refuse_orphans(args: pulumi.ResourceHookArgs) -> None:
     Raises:
         ValueError: with what to do; Pulumi shows it, and ends the preview or the update before the route changes.
     """
-    lost = orphaned((args.old_inputs or {})["spec"], (args.new_inputs or {})["spec"])
+    before, after = (args.old_inputs or {}).get("spec"), (args.new_inputs or {}).get("spec")
+    lost = orphaned(before, after) if before and after else {}
     if lost:
         shares = " and ".join(f"{version} ({weight} %)" for version, weight in lost.items())
         raise ValueError(
