@@ -71,6 +71,15 @@ class Google:
                 read.setdefault(each["identity"], set()).add(f"gs://{path}")
         return read
 
+    def tokens(self) -> list[str]:
+        """Return whose pods got a token; the agents of sidecars, too, ask the metadata server, about their platform."""
+        path = "/service-accounts/default/token"
+        return [
+            each["identity"]
+            for each in self.requests("metadata")
+            if each["uri"].endswith(path) and each["status"] == 200
+        ]
+
     def start_storage(self) -> None:
         pem = self.folder / "server.pem"
         authority.issue(STORAGE_HOSTS, pem)
