@@ -12,6 +12,8 @@ from sandbox.plugins.gcp.values import UNKNOWN, Secret, Tree
 _SECRET = ("accessToken", "credentials")
 # Pulumi's own additions to the provider's, and the engine's, for every provider.
 _MORE = ("skipRegionValidation", "disableGlobalProjectWarning", "version", "pluginDownloadURL", "pluginChecksums")
+_PACKAGES = ("gcp", "google-beta")
+"""The plugin holds two providers that read the same keys, and both complain."""
 _ENVIRONMENT = {
     "project": ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"),
     "region": ("GOOGLE_REGION", "GCLOUD_REGION", "CLOUDSDK_COMPUTE_REGION"),
@@ -39,12 +41,13 @@ def check(provider: str, news: Tree) -> tuple[Tree, list[str]]:
             )
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        failures.append(
-            f"`gcp:{name}` is not a valid configuration key for the gcp provider."
-            + (f" Did you mean `gcp:{near[0]}`?" if near else "")
-            + " If the referenced key is not intended for the provider, please choose a different namespace from "
-            "`gcp:`."
-        )
+        failures += [
+            f"`{package}:{name}` is not a valid configuration key for the {package} provider."
+            + (f" Did you mean `{package}:{near[0]}`?" if near else "")
+            + f" If the referenced key is not intended for the provider, please choose a different namespace from "
+            f"`{package}:`."
+            for package in _PACKAGES
+        ]
     return {name: Secret(value) if name in _SECRET else value for name, value in news.items()}, failures
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from sandbox.plugins.gcp.paths import general
 from sandbox.plugins.gcp.rules import Rules, rules_of
 from sandbox.plugins.gcp.schema import Kind, Shape, schema_of
 from sandbox.plugins.gcp.values import UNKNOWN, Tree, Value, name_of, plain
@@ -86,7 +87,7 @@ class _Walk:
             inside = f"{path}.{name}" if path else name
             if news.get(name) is not None:
                 self.value(inner, state.get(name), before.get(name), news[name], inside)
-            elif _general(inside) not in self.rules.computed | self.rules.read_only and not self._nothing(
+            elif general(inside) not in self.rules.computed | self.rules.read_only and not self._nothing(
                 state.get(name), inside
             ):
                 self._note(Change.DELETE, inside, inner, state[name], None)
@@ -103,7 +104,7 @@ class _Walk:
             self._map(kind, state, before if isinstance(before, dict) else {}, new, path)
         elif kind.shape is Shape.LIST and kind.element:
             before = before if isinstance(before, list) else []
-            if _general(path) in self.rules.sets:
+            if general(path) in self.rules.sets:
                 self._set(kind.element, state, new, path)
             else:
                 self._list(kind.element, state, before, new, path)
@@ -111,7 +112,7 @@ class _Walk:
             self._note(Change.UPDATE, path, kind, state, new)
 
     def _map(self, kind: Kind, state: Tree, before: Tree, new: Tree, path: str) -> None:
-        computed = _general(path) in self.rules.computed
+        computed = general(path) in self.rules.computed
         for key in state.keys() | new.keys():
             inside = f"{path}.{key}" if re.fullmatch(r"[A-Za-z_][\w-]*", key) else f'{path}["{key}"]'
             if key not in new:
@@ -150,40 +151,37 @@ class _Walk:
         return not trial.found.changes
 
     def _same(self, state: Value, new: Value, path: str) -> bool:
-        general = _general(path)
-        if general in self.rules.links and isinstance(state, str) and isinstance(new, str):
+        inside = general(path)
+        if inside in self.rules.links and isinstance(state, str) and isinstance(new, str):
             return name_of(state) == name_of(new)
-        if general in self.rules.caseless and isinstance(state, str) and isinstance(new, str):
-            return state.lower() == new.lower()
+        if inside in self.rules.caseless and isinstance(state, str) and isinstance(new, str):
+            exact = new.startswith("principal") or state.startswith("principal")
+            return state == new if exact else state.lower() == new.lower()
         return bool(state == new)
 
     def _nothing(self, value: Value, path: str) -> bool:
         """Whether a value is what the provider takes for unset."""
-        return value in (None, "", False, 0, [], {}) or value == self.rules.defaults.get(_general(path), "")
+        return value in (None, "", False, 0, [], {}) or value == self.rules.defaults.get(general(path), "")
 
     def _note(self, change: Change, path: str, kind: Kind, old: Value, new: Value, owner: str | None = None) -> None:
         self.found.changes[path] = change
-        general = _general(owner or path)
-        sometimes = _SOMETIMES.get(f"{self.token} {general}")
-        replaces = general in self.rules.replace or (sometimes is not None and sometimes(old, new))
+        inside = general(owner or path)
+        sometimes = _SOMETIMES.get(f"{self.token} {inside}")
+        replaces = inside in self.rules.replace or (sometimes is not None and sometimes(old, new))
         if change is not Change.UPDATE and kind.shape is Shape.OBJECT:
             # A block that comes or goes brings its properties along.
             block = new if isinstance(new, dict) else old
-            replaces = replaces or self._replaces_within(kind, block, general)
+            replaces = replaces or self._replaces_within(kind, block, inside)
         if replaces:
             self.found.replaces.add(path)
 
-    def _replaces_within(self, kind: Kind, block: Value, general: str) -> bool:
+    def _replaces_within(self, kind: Kind, block: Value, inside: str) -> bool:
         if not isinstance(block, dict):
             return False
         return any(
-            f"{general}.{name}" in self.rules.replace and not self._nothing(block.get(name), f"{general}.{name}")
+            f"{inside}.{name}" in self.rules.replace and not self._nothing(block.get(name), f"{inside}.{name}")
             for name in kind.fields
         )
-
-
-def _general(path: str) -> str:
-    return re.sub(r"\[[^]]*\]", "", path)
 
 
 def _top(path: str) -> str:

@@ -19,8 +19,8 @@ _PRIVATE = [ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/
 _PRIVATE_ASNS = (range(64512, 65535), range(4200000000, 4294967295), range(16550, 16551))
 
 
-def fault(form: str, name: str, value: Value) -> str | None:
-    """Return what is wrong with a value, None when nothing is.
+def faults(form: str, name: str, value: Value) -> list[str]:
+    """Return what is wrong with a value; mostly no more than one thing.
 
     Args:
         form: the name of a form below, or atLeastN or betweenN-M for numbers.
@@ -29,16 +29,24 @@ def fault(form: str, name: str, value: Value) -> str | None:
     """
     if bounds := re.fullmatch(r"atLeast(\d+)", form):
         least = int(bounds[1])
-        return f"expected {name} to be at least ({least}), got {value}" if value < least else None
+        return [f"expected {name} to be at least ({least}), got {value}"] if value < least else []
     if bounds := re.fullmatch(r"between(\d+)-(\d+)", form):
         first, last = int(bounds[1]), int(bounds[2])
-        return None if first <= value <= last else f"expected {name} to be in the range ({first} - {last}), got {value}"
-    return _FORMS[form](name, value)
+        return [] if first <= value <= last else [f"expected {name} to be in the range ({first} - {last}), got {value}"]
+    found = _FORMS[form](name, value)
+    return found if isinstance(found, list) else [found] if found else []
 
 
 def _pattern(pattern: str) -> Callable[[str, Value], str | None]:
     def check(name: str, value: Value) -> str | None:
         return None if re.fullmatch(pattern, value) else f'"{name}" ("{value}") doesn\'t match regexp "^{pattern}$"'
+
+    return check
+
+
+def _form(pattern: str, reason: str) -> Callable[[str, Value], str | None]:
+    def check(name: str, value: Value) -> str | None:
+        return None if re.fullmatch(pattern, value) else f"invalid value for {name} ({reason})"
 
     return check
 
@@ -69,10 +77,10 @@ def _network(first: int, last: int, *, private: bool = False) -> Callable[[str, 
         if value == "" and first:
             return None  # where a size is prescribed, an empty string means that none is set
         if _cidr(name, value):
-            return f'expected "{name}" to be a valid CIDR Value, got {value}: invalid CIDR address: {value}'
+            return f"expected {name} to contain a valid Value, got: {value} with err: invalid CIDR address: {value}"
         found = ipaddress.ip_interface(value)
         if found.ip != found.network.network_address:
-            return f'expected "{name}" to contain a valid network Value, expected {found.network}, got {value}'
+            return f"expected {name} to contain a valid network Value, expected {found.network}, got {value}"
         if not first <= found.network.prefixlen <= last:
             return (
                 f'expected "{name}" to contain a network Value with between {first} and {last} significant bits, '
@@ -85,14 +93,14 @@ def _network(first: int, last: int, *, private: bool = False) -> Callable[[str, 
     return check
 
 
-def _cluster_name(name: str, value: Value) -> str | None:
-    if len(value) > 40:
-        return f'"{name}" cannot be longer than 40 characters'
-    if not re.fullmatch(r"[a-z0-9-]+", value):
-        return f'"{name}" can only contain lowercase letters, numbers and hyphens'
-    if not value[0].isalpha():
-        return f'"{name}" must start with a letter'
-    return None if value[-1].isalnum() else f'"{name}" must end with a number or a letter'
+def _cluster_name(name: str, value: Value) -> list[str]:
+    reasons = {
+        "cannot be longer than 40 characters": len(value) <= 40,
+        "can only contain lowercase letters, numbers and hyphens": re.fullmatch(r"[a-z0-9-]+", value),
+        "must start with a letter": re.match(r"[a-z]", value),
+        "must end with a number or a letter": re.search(r"[a-z0-9]$", value),
+    }
+    return [f'"{name}" {reason}' for reason, holds in reasons.items() if not holds]
 
 
 def _time_of_day(name: str, value: Value) -> str | None:
@@ -101,21 +109,24 @@ def _time_of_day(name: str, value: Value) -> str | None:
     return f'"{name}" ("{value}") must be in the format HH:mm (RFC3339)'
 
 
-def _date(name: str, value: Value) -> str | None:
+def _date(name: str, value: Value) -> str | None:  # noqa: ARG001 - every form is asked the same way
     try:
         if re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", value) and datetime.fromisoformat(value).tzinfo:
             return None
     except ValueError:
         pass
-    return f'"{name}" ("{value}") must be a valid RFC3339 date and time, like 2026-01-31T03:00:00Z'
+    return f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse it'
 
 
 def _member(name: str, value: Value) -> str | None:
     if value.startswith("deleted"):
-        return f"invalid value for {name} (IAM members for deleted principals are not supported)"
+        return f"invalid value for {name} (Terraform does not support IAM members for deleted principals)"
     if re.search(r".+:.+|projectOwners|projectReaders|projectWriters|allUsers|allAuthenticatedUsers", value):
         return None
-    return f'invalid value "{value}" for {name} (an IAM member is a kind and a name, like user:ada@example.com)'
+    return (
+        f'invalid value "{value}" for {name} (IAM members must have one of the values outlined here: '
+        "https://cloud.google.com/billing/docs/reference/rest/v1/Policy#Binding)"
+    )
 
 
 def _service(name: str, value: Value) -> str | None:  # noqa: ARG001 - every form is asked the same way
@@ -137,19 +148,19 @@ def _prefix(name: str, value: Value) -> str | None:
     return too_long if len(value) > 31 else None
 
 
-_FORMS: dict[str, Callable[[str, Value], str | None]] = {
+_FORMS: dict[str, Callable[[str, Value], str | list[str] | None]] = {
     "accountId": _length(6, 30, _LABEL),
     "accountName": _pattern(rf"projects/({_PROJECT}|-)/serviceAccounts/({_ACCOUNT}|{_GOOGLES_ACCOUNT})"),
-    "allowlistPath": _pattern(r"((gke|gs)://.+)?"),
+    "allowlistPath": _form(r"((gke|gs)://.*)?", "allowlist path must start with either gke:// or gs://"),
     "asn": _asn,
     "cidr": _cidr,
     "clusterName": _cluster_name,
     "date": _date,
     "duration": _pattern(r"([0-9.]+(ns|us|ms|s|m|h))+"),
     "fraction": _fraction,
-    "gceName": _pattern(r"([a-z]([-a-z0-9]{0,61}[a-z0-9])?)"),
+    "gceName": _pattern(r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)"),
     "iamMember": _member,
-    "minorVersion": _pattern(r"[0-9]+\.[0-9]+"),
+    "minorVersion": _form(r"[0-9]+\.[0-9]+", "desired_emulated_version must be in major.minor format"),
     "namePrefix": _prefix,
     "natName": _length(2, 63, _LABEL),
     "network": _network(0, 32),

@@ -16,6 +16,7 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from sandbox.plugins.gcp import configuration, resources
+from sandbox.plugins.gcp.check import WrongTypeError
 from sandbox.plugins.gcp.cloud import CloudError
 from sandbox.plugins.gcp.diff import Change
 from sandbox.plugins.gcp.google.resource import PlanError, Setting
@@ -40,7 +41,7 @@ def _answers(
     def answer(self: Provider, request: Message, context: Context) -> Message:
         try:
             return method(self, request, context)
-        except (CloudError, PlanError, NamingError) as error:
+        except (CloudError, PlanError, NamingError, WrongTypeError) as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
     return answer

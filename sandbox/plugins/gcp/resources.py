@@ -44,6 +44,7 @@ class Resources:
 
         Raises:
             NamingError: it has no name, and gets none.
+            WrongTypeError: a number is none.
         """
         rule, named = rules_of(token).name, dict(news)
         if rule is not None and news.get(rule.property) is None and not news.get("namePrefix"):
@@ -79,7 +80,7 @@ class Resources:
             CloudError: Google refuses it.
         """
         api = api_of(token)
-        self._plan(token, urn, self._request(inputs))
+        planned = self._plan(token, urn, self._request(inputs))
         with self._cloud(f"Error creating {_title(token)}: ") as held:
             request = self._request(inputs, held=held)
             api.require_service(request)
@@ -87,7 +88,7 @@ class Resources:
             if held.get(token, identity) is not None and not api.shared:
                 raise api.conflict(identity)
             api.admit(request)
-            state = states.overlay(api.outputs(request), plain(inputs))
+            state = states.overlay(planned | api.outputs(request), plain(inputs))
             held.put(token, identity, state)
         return identity, states.with_secrets(token, state)
 

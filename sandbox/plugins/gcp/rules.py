@@ -46,7 +46,10 @@ class Rules:
     links: frozenset[str] = frozenset()
     """References: a name, an ID and a self link of one thing are the same."""
     caseless: frozenset[str] = frozenset()
+    """Capitals mean nothing, but in members of workforce and workload pools (`principal://`, `principalSet://`)."""
     secret: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the provider's messages call a property, where that is not Pulumi's name in another spelling."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The only values there are."""

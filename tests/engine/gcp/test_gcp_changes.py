@@ -192,4 +192,4 @@ def test_every_path_of_the_tables_is_a_property_of_the_installed_classes(token: 
 @pytest.mark.parametrize("token", sorted(TYPES))
 def test_every_form_of_the_tables_is_known(token: str) -> None:
     for form in rules_of(token).checks.values():
-        forms.fault(form, "x", 1 if form.startswith(("atLeast", "between", "asn", "fraction")) else "x")
+        forms.faults(form, "x", 1 if form.startswith(("atLeast", "between", "asn", "fraction")) else "x")

@@ -105,7 +105,9 @@ def test_a_preview_knows_names_and_projects_and_nothing_that_google_gives(plugin
     by_name: Tree = {"dnsEndpointConfig": {}}
     inputs = plugin.check(CLUSTER, "mesh", {"initialNodeCount": 1, "controlPlaneEndpointsConfig": by_name})
     state = plugin.create(CLUSTER, "mesh", inputs, preview=True).state
-    assert state["project"] == "my-project"
+    network = plugin.create(NETWORK, "vpc", plugin.check(NETWORK, "vpc", {}), preview=True).state
+    assert network["project"] == "my-project"
+    assert state["project"] == UNKNOWN, "a cluster's, the real plugin looks for only when it makes one"
     assert state["endpoint"] == state["masterAuth"] == UNKNOWN
     assert state["controlPlaneEndpointsConfig"]["dnsEndpointConfig"]["endpoint"] == UNKNOWN
 

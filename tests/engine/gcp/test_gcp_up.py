@@ -129,7 +129,8 @@ def test_a_preview_with_a_made_up_token_asks_nobody_and_takes_seconds(stack: Pro
     outcome = stack.preview(HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
     assert time.monotonic() - begun < 20
     assert outcome.changes == {"create": 16}
-    assert not outcome.diagnostics("warning")
+    # The CLI's own words on a plugin that it finds on PATH, as a real one may be.
+    assert [each for each in outcome.diagnostics("warning") if "from $PATH" not in each] == []
     assert not outcome.errors
     planned = outcome.step("mesh").new
     assert planned is not None

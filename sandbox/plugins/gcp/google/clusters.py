@@ -11,7 +11,7 @@ from sandbox.plugins.gcp.google.grants import CLUSTER, require_account
 from sandbox.plugins.gcp.google.networks import SUBNETWORK, network_id, relative, require_network, subnetwork_id
 from sandbox.plugins.gcp.google.resource import CONTAINER, Api, PlanError, Request, fingerprint, not_found
 from sandbox.plugins.gcp.kubeconfig import NoSandboxError, access
-from sandbox.plugins.gcp.values import Tree, Value, at, name_of
+from sandbox.plugins.gcp.values import UNKNOWN, Tree, Value, at, name_of
 
 NODE_POOL = "gcp:container/nodePool:NodePool"
 NEWEST = "1.35"
@@ -28,10 +28,10 @@ class ClusterApi(Api):
     service_title = "Kubernetes Engine API"
 
     def plan(self, request: Request) -> Tree:
-        """Refuse a version of the nodes that are not to be kept."""
+        """Refuse a version of the nodes that are not to be kept. Its project is not looked for before it is made."""
         if request.text("nodeVersion") and request.inputs.get("removeDefaultNodePool"):
             raise PlanError("node_version can only be specified if remove_default_node_pool is not true")
-        return super().plan(request)
+        return {"project": request.inputs.get("project", UNKNOWN), "deletionPolicy": "DELETE"}
 
     def identity(self, request: Request) -> str:
         """`projects/PROJECT/locations/LOCATION/clusters/NAME`."""

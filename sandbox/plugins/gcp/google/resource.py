@@ -90,7 +90,8 @@ class Api:
         Raises:
             PlanError: the inputs do not go together.
         """
-        return {"project": UNKNOWN if request.inputs.get("project") is UNKNOWN else request.project}
+        project = UNKNOWN if request.inputs.get("project") is UNKNOWN else request.project
+        return {"project": project, "deletionPolicy": "DELETE"}
 
     def identity(self, request: Request) -> str:
         """Return the ID."""
