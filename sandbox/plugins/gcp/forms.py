@@ -51,13 +51,20 @@ def _form(pattern: str, reason: str) -> Callable[[str, Value], str | None]:
     return check
 
 
-def _length(first: int, last: int, pattern: str = ".*") -> Callable[[str, Value], str | None]:
+def _label(first: int, last: int) -> Callable[[str, Value], list[str]]:
+    def check(name: str, value: Value) -> list[str]:
+        reasons = {
+            f"must be between {first} and {last} characters long": first <= len(value) <= last,
+            f'must match regex "^{_LABEL}$"': re.fullmatch(_LABEL, value),
+        }
+        return [f'"{name}" ("{value}") {reason}' for reason, holds in reasons.items() if not holds]
+
+    return check
+
+
+def _text(last: int) -> Callable[[str, Value], str | None]:
     def check(name: str, value: Value) -> str | None:
-        if not first <= len(value) <= last:
-            return f'"{name}" ("{value}") must be between {first} and {last} characters long'
-        return (
-            None if re.fullmatch(pattern, value, re.DOTALL) else f'"{name}" ("{value}") must match regex "^{pattern}$"'
-        )
+        return None if len(value) <= last else f"expected length of {name} to be in the range (0 - {last}), got {value}"
 
     return check
 
@@ -149,7 +156,7 @@ def _prefix(name: str, value: Value) -> str | None:
 
 
 _FORMS: dict[str, Callable[[str, Value], str | list[str] | None]] = {
-    "accountId": _length(6, 30, _LABEL),
+    "accountId": _label(6, 30),
     "accountName": _pattern(rf"projects/({_PROJECT}|-)/serviceAccounts/({_ACCOUNT}|{_GOOGLES_ACCOUNT})"),
     "allowlistPath": _form(r"((gke|gs)://.*)?", "allowlist path must start with either gke:// or gs://"),
     "asn": _asn,
@@ -162,11 +169,11 @@ _FORMS: dict[str, Callable[[str, Value], str | list[str] | None]] = {
     "iamMember": _member,
     "minorVersion": _form(r"[0-9]+\.[0-9]+", "desired_emulated_version must be in major.minor format"),
     "namePrefix": _prefix,
-    "natName": _length(2, 63, _LABEL),
+    "natName": _label(2, 63),
     "network": _network(0, 32),
     "network28": _network(28, 28),
     "privateNetwork": _network(8, 32, private=True),
     "service": _service,
-    "text256": _length(0, 256),
+    "text256": _text(256),
     "timeOfDay": _time_of_day,
 }

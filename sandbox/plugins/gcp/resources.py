@@ -47,7 +47,7 @@ class Resources:
             WrongTypeError: a number is none.
         """
         rule, named = rules_of(token).name, dict(news)
-        if rule is not None and news.get(rule.property) is None and not news.get("namePrefix"):
+        if rule is not None and news.get(rule.property) is None:
             if rule.property in olds.get(DEFAULTS, ()) and olds.get(rule.property):
                 named[rule.property] = olds[rule.property]
             else:

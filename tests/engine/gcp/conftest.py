@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.pulumi_env import Tools
 from tests.engine.conftest import Project
-from tests.engine.gcp.protocol import CONFIG, Plugin
+from tests.engine.gcp.protocol import CONFIG, ENVIRON, Plugin
 
 SERVER = "https://10.0.0.9:6443"
 AUTHORITY = b"-----BEGIN CERTIFICATE-----\nmade up\n-----END CERTIFICATE-----\n"
@@ -67,7 +67,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checker(plugin_path: Path) -> Iterator[Plugin]:
     """One plugin for all checks and plans: it has no cloud."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_")}
-    with Plugin(plugin_path, environ=environ) as plugin:
+    with Plugin(plugin_path, environ=environ | ENVIRON) as plugin:
         plugin.configure(**CONFIG)
         yield plugin
 
@@ -83,7 +83,7 @@ def plugin(plugin_path: Path, kubeconfig: Path, tmp_path: Path, stand_in: None) 
 
 def configured(project: Project, kubeconfig: Path, cloud: Path) -> Project:
     """A project whose provider is configured with a made-up token, and whose cloud is empty."""
-    project.environ |= {"SANDBOX_CLOUD": str(cloud), "SANDBOX_KUBECONFIG": str(kubeconfig)}
+    project.environ |= ENVIRON | {"SANDBOX_CLOUD": str(cloud), "SANDBOX_KUBECONFIG": str(kubeconfig)}
     for name, value in CONFIG.items():
         project.set(f"gcp:{name}", value, *(["--secret"] if name == "accessToken" else []))
     return project
