@@ -11,7 +11,7 @@ export SANDBOX_CONTEXT = $(CONTEXT)
 endif
 RUN = .venv/bin/python -m
 # The sandbox builds these with the same settings, so their dependencies are compiled once.
-GO_MODULES = sandbox/images/caller sandbox/images/modelserver sandbox/plugins/python sandbox/plugins/kubernetes
+GO_MODULES = sandbox/google sandbox/images/caller sandbox/images/modelserver sandbox/plugins/python sandbox/plugins/kubernetes
 STACKS = $(sort $(patsubst Pulumi.%.yaml,%,$(wildcard Pulumi.*.yaml)))
 GO = CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go
 

@@ -222,6 +222,14 @@ Host = Annotated[
         "models.example.com",
     ),
 ]
+OuterHost = Annotated[
+    str,
+    text(
+        lambda host: host == "" or _host_is_outside(host),
+        "a host is a full lower-case DNS name outside the cluster: no scheme, port, path, address or wildcard",
+        "models.example.com",
+    ),
+]
 S3Region = Annotated[str, text(_S3_REGION.fullmatch, "it is an AWS region", "us-east-1")]
 S3BucketName = Annotated[str, text(_S3_BUCKET.fullmatch, "it is an S3 bucket's name", "my-bucket")]
 AzureAccountName = Annotated[

@@ -101,7 +101,7 @@ KubernetesVersion = Annotated[
         "it is a minor of Kubernetes or one of its GKE versions, in quotes: 1.34, 1.34.1-gke.1829001",
         DEFAULT_KUBERNETES,
     ),
-    # Runs first. YAML reads a bare 1.34 as a number, and 1.40 as 1.4, which then is none of Kubernetes' minors any more.
+    # Runs first. YAML reads a bare 1.34 as a number, and 1.40 as 1.4, which is then no minor of Kubernetes any more.
     BeforeValidator(lambda value: str(value) if isinstance(value, float) else value),
 ]
 ZoneLetter = Annotated[

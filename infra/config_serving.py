@@ -34,7 +34,7 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
 def check_ingress(report: Report) -> None:
     """Report a host that no gateway could serve, or whose requests would be plain to read without anybody's word."""
     is_plain = report.at(("plainHttp",)) in (True, "true")
-    if report.at(("host",)) is MISSING:
+    if report.at(("host",)) in (MISSING, ""):
         if is_plain:
             report.add(("plainHttp",), "there is no host that it could hold for", Remove(("plainHttp",)))
         return

@@ -111,7 +111,7 @@ class StackInput(Section):
     ca_generation: fields.Generation = Field(default=1, alias="caGeneration")
     namespace: fields.NamespaceName = "models"
     image: fields.Image = DEFAULT_IMAGE
-    host: fields.Host = ""
+    host: fields.OuterHost = ""
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
     egress: EgressSettings = Field(default_factory=EgressSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)

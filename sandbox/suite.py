@@ -14,12 +14,13 @@ from sandbox.paths import CHECKOUT
 from sandbox.state import Health, State, exclusive, load_state, running_state
 
 LIFECYCLE_SWITCH = "SANDBOX_LIFECYCLE"
-"""Set to 1, it lets those tests run that end the sandbox and start it again."""
+"""Set to 1, it lets those tests run that destroy the sandbox's stack, or end the sandbox and start it again."""
+_ENVIRONMENTS = "tests/e2e/test_environments.py"
 _LIFECYCLE = "tests/e2e/test_sandbox_lifecycle.py"
 
 
 def run(console: Console, arguments: Sequence[str]) -> int:
-    """Run the engine and end-to-end tests, then those that end and start the sandbox itself.
+    """Run the engine and end-to-end tests, then those that take the sandbox for themselves or end and start it.
 
     With pytest arguments of one's own only those tests run, on the sandbox as it is.
 
@@ -34,9 +35,9 @@ def run(console: Console, arguments: Sequence[str]) -> int:
     before = load_state()
     was_running = before is not None and before.health is Health.RUNNING
     state = running_state() if was_running else _up(console, os.environ.get("SANDBOX_CONTEXT") or None)
-    codes = [_pytest(state, ["tests/engine", "tests/e2e", f"--ignore={_LIFECYCLE}"], {})]
+    codes = [_pytest(state, ["tests/engine", "tests/e2e", f"--ignore={_ENVIRONMENTS}", f"--ignore={_LIFECYCLE}"], {})]
     if state.context is None:
-        codes.append(_pytest(state, [_LIFECYCLE], {LIFECYCLE_SWITCH: "1"}))
+        codes.append(_pytest(state, [_ENVIRONMENTS, _LIFECYCLE], {LIFECYCLE_SWITCH: "1"}))
         if was_running:
             _up(console, None)
     elif not was_running:

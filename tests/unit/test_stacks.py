@@ -22,3 +22,18 @@ def test_a_stack_that_comes_with_the_project_has_no_error(file: Path) -> None:
 def test_the_stack_for_a_cluster_of_ones_own_takes_released_istio() -> None:
     config = yaml.safe_load((ROOT / "Pulumi.own.yaml").read_text())["config"]
     assert not {"charts", "hub", "tag"} & set(config["tfserving-mesh:istio"])
+
+
+def test_no_key_but_the_models_has_to_be_given() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    assert {key for key, entry in declared.items() if "default" not in entry} == {"models"}
+
+
+def test_a_stack_of_nothing_but_the_schemas_defaults_and_a_model_has_no_error() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    defaults = {key: entry["default"] for key, entry in declared.items() if "default" in entry}
+    config = {"models": {"m": {"path": "gs://my-models/m", "versions": {"v1": {"model": 1}}}}, **defaults}
+    texts = {
+        f"tfserving-mesh:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
+    }
+    assert parse(texts, project="tfserving-mesh", stack="test").models[0].name == "m"
