@@ -195,14 +195,17 @@ def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def stack(deployed: Stack) -> Iterator[Stack]:
+def stack(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
     """The stack, with its config put back after the test."""
-    before, models = deployed.file.read_text(), deployed.get("models")
+    before = deployed.file.read_text()
+    declared = set(deployed.get("models")[MODEL]["versions"])
     yield deployed
     if deployed.file.read_text() != before:
-        if deployed.get("models") != models:
+        used = {version for version, weight in cluster.weights().items() if weight}
+        if used - declared:
             # A version is not removed while it has traffic, so its weight goes first.
-            deployed.set(**{f"{version}Weight": 0 for version in ("v2", "v3") if deployed.get(f"{version}Weight")})
+            deployed.file.write_text(before)
+            deployed.set(models=models(sorted(declared | used)))
             deployed.up()
         deployed.file.write_text(before)
         deployed.up()
@@ -238,4 +241,5 @@ def models(versions: Sequence[str], **changes: dict[str, Any]) -> dict[str, Any]
         }
         for name in versions
     }
-    return {MODEL: {"path": "/models/half_plus", "versions": entries}}
+    # A removed pod stays for as long as a request may take.
+    return {MODEL: {"path": "/models/half_plus", "timeoutSeconds": 10, "versions": entries}}
