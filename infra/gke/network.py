@@ -55,7 +55,8 @@ class Network(Component):
                 {"range_name": SERVICES_RANGE, "ip_cidr_range": args.ranges.services},
             ],
             private_ip_google_access=True,
-            opts=self.child(),
+            # Its ranges are its own: a successor in another region could not be made beside it.
+            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
         )
         router = compute.Router(f"{name}-router", network=network.id, region=args.region, opts=self.child())
         self.way_out = compute.RouterNat(

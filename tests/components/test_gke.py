@@ -51,6 +51,12 @@ def test_nodes_have_no_public_address_and_one_way_out(deploy: Deploy) -> None:
     assert nat.name in needs(program, program.one(NODE_POOL))
 
 
+def test_a_cluster_that_moves_to_another_region_can_keep_its_ranges(deploy: Deploy) -> None:
+    subnetwork = deploy().one("gcp:compute/subnetwork:Subnetwork")
+    assert subnetwork.inputs["ipCidrRange"] == "10.0.0.0/20"
+    assert subnetwork.delete_before_replace
+
+
 def test_by_dns_name_the_public_address_does_not_exist(deploy: Deploy) -> None:
     cluster = deploy().one(CLUSTER)
     assert cluster.inputs["privateClusterConfig"]["enablePrivateEndpoint"] is True
