@@ -3,25 +3,19 @@
 #
 #     preview.sh STACK JSON COMMENT
 #
-# JSON gets what the engine would do, COMMENT the review of it; when the preview fails, COMMENT says why.
+# JSON gets what the engine would do, as events, which unlike the plain document tell why a preview fails. COMMENT gets
+# the review of it; of a preview that did not even begin, what was said instead.
 set -euo pipefail
 stack=$1 json=$2 comment=$3
 
 mkdir -p "$(dirname "$comment")"
-code=0
-pulumi preview --stack "$stack" --policy-pack policy --json >"$json" || code=$?
-if [ "$code" = 0 ]; then
-  .venv/bin/python -m rollout review --stack "$stack" --output "$comment" "$json"
-  exit 0
-fi
-
-# The JSON names neither the policies that were violated nor why the program failed; the text does.
 log=$(mktemp)
-pulumi preview --stack "$stack" --policy-pack policy --diff --color never 2>&1 | tee "$log" || true
-{
-  echo "<!-- tfserving-mesh review: $stack -->"
-  echo "### \`$stack\`: the preview failed"
-  echo
-  tail -c 20000 "$log" | tail -n 80 | sed 's/^/    /' # indented, so that no text in it can end the code block
-} >"$comment"
-exit "$code"
+code=0
+PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true \
+  pulumi preview --stack "$stack" --policy-pack policy --json >"$json" 2>"$log" || code=$?
+cat "$log" >&2
+if .venv/bin/python -m rollout review --stack "$stack" --output "$comment" "$json"; then
+  exit "$code"
+fi
+tail -c 20000 "$log" | tail -n 80 | sed 's/^/    /' >>"$comment" # indented, so that no text in it can end the code block
+exit "$((code ? code : 1))"

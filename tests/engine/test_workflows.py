@@ -88,20 +88,45 @@ def _forbid_a_word(project: Project) -> None:
     )
 
 
+def _with_the_review(project: Project) -> None:
+    (project.folder / ".venv").symlink_to(sys.prefix)
+    (project.folder / "rollout").symlink_to(CHECKOUT / "rollout")
+
+
 def test_a_pull_request_that_violates_a_policy_reads_which(project: Project) -> None:
     _forbid_a_word(project)
+    _with_the_review(project)
     project.program('import pulumi\npulumi.Stash("word", input="forbidden")\n')
     done = _script(project, "preview.sh", STACK, "preview.json", "review.md")
     comment = (project.folder / "review.md").read_text()
     assert done.returncode != 0
     assert comment.startswith(f"<!-- tfserving-mesh review: {STACK} -->\n")
-    assert re.search("^    .*no resource may hold the forbidden word", comment, re.MULTILINE)
+    assert "no resource may hold the forbidden word" in comment
+
+
+def test_a_pull_request_whose_program_fails_reads_why(project: Project) -> None:
+    _forbid_a_word(project)
+    _with_the_review(project)
+    project.program('raise ValueError("the program is broken")\n')
+    done = _script(project, "preview.sh", STACK, "preview.json", "review.md")
+    assert done.returncode != 0
+    assert "the program is broken" in (project.folder / "review.md").read_text()
+
+
+def test_a_pull_request_of_a_stack_that_there_is_not_reads_so(project: Project) -> None:
+    _forbid_a_word(project)
+    _with_the_review(project)
+    project.program("")
+    done = _script(project, "preview.sh", "nowhere", "preview.json", "review.md")
+    comment = (project.folder / "review.md").read_text()
+    assert done.returncode != 0
+    assert comment.startswith("<!-- tfserving-mesh review: nowhere -->\n")
+    assert "no stack named 'nowhere' found" in comment
 
 
 def test_a_pull_request_reads_what_would_change(project: Project) -> None:
     _forbid_a_word(project)
-    (project.folder / ".venv").symlink_to(sys.prefix)
-    (project.folder / "rollout").symlink_to(CHECKOUT / "rollout")
+    _with_the_review(project)
     project.program('import pulumi\npulumi.Stash("word", input="allowed")\n')
     done = _script(project, "preview.sh", STACK, "preview.json", "review.md")
     assert done.returncode == 0, done.stderr
