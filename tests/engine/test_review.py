@@ -44,7 +44,7 @@ CONFIG = {
 class Deployed:
     """The program's stack as it is after an `up`: its state holds what a preview says that one would make."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, weight: str = "5") -> None:
         self.project = project
         project.program(f"""
             import runpy, sys
@@ -65,7 +65,7 @@ class Deployed:
         file = project.write("kubeconfig", yaml.safe_dump(kubeconfig))
         self.config: dict[str, Any] = json.loads(json.dumps(CONFIG))
         self.config["cluster"] = {"kind": "existing", "kubeconfig": str(file), "context": "here"}
-        self.set("inception:v2Weight", "5")
+        self.set("inception:v2Weight", weight)
         self._import(json.loads(project.run("preview", "--json").stdout), self._outputs())
 
     def set(self, key: str, value: object) -> None:
@@ -162,13 +162,16 @@ def first_line(markdown: str) -> str:
 
 
 @pytest.fixture
-def deployed(pulumi_environ: dict[str, str], tmp_path: Path, kubernetes_plugin: Tools) -> Deployed:
+def deployed(
+    request: pytest.FixtureRequest, pulumi_environ: dict[str, str], tmp_path: Path, kubernetes_plugin: Tools
+) -> Deployed:
     if kubernetes_plugin.kubernetes.real:
         pytest.skip("the real plugin ends with a nil pointer when it previews an update without its cluster")
     backend = tmp_path / "state"
     backend.mkdir()
     environ = pulumi_environ | {"PULUMI_BACKEND_URL": backend.as_uri()}
-    return Deployed(Project(tmp_path / "project", environ, name=naming.PROJECT))
+    project = Project(tmp_path / "project", environ, name=naming.PROJECT)
+    return Deployed(project, str(getattr(request, "param", "5")))
 
 
 def test_a_plan_without_changes_says_so_and_passes(deployed: Deployed) -> None:
@@ -219,7 +222,7 @@ def test_another_model_number_ripples_through_its_configuration_to_the_pods(depl
     assert code == 0
 
 
-def test_an_added_version_starts_at_zero_and_a_removed_one_is_shown(deployed: Deployed) -> None:
+def test_an_added_version_starts_at_zero(deployed: Deployed) -> None:
     models = deployed.config["models"]
     models["inception"]["versions"]["v3"] = {"model": 3}
     deployed.set("models", models)
@@ -229,13 +232,28 @@ def test_an_added_version_starts_at_zero_and_a_removed_one_is_shown(deployed: De
     assert "- Deployment `models/inception-v3` (2 pods) is new" in markdown
     assert code == 1
 
-    del models["inception"]["versions"]["v3"], models["inception"]["versions"]["v2"]
-    del deployed.config["inception:v2Weight"]
-    deployed.set("models", models)
+
+@pytest.mark.parametrize("deployed", ["0"], indirect=True)
+def test_a_removed_version_is_shown(deployed: Deployed) -> None:
+    remove_second(deployed)
     code, markdown = review(deployed.preview(), "--weights-only")
-    assert "`v2` 5 % → removed" in first_line(markdown)
+    assert "`v2` 0 % → removed" in first_line(markdown)
     assert "- Deployment `models/inception-v2` (2 pods) goes" in markdown
     assert code == 1
+
+
+def test_a_version_that_is_removed_with_its_traffic_is_told_in_the_first_line(deployed: Deployed) -> None:
+    remove_second(deployed)
+    code, markdown = review(deployed.preview(fails=True, streaming=True), "--weights-only")
+    assert "failed" in first_line(markdown)
+    assert "the route still sends requests to v2 (5 %)" in markdown
+    assert code == 1
+
+
+def remove_second(deployed: Deployed) -> None:
+    models = deployed.config["models"]
+    del models["inception"]["versions"]["v2"], deployed.config["inception:v2Weight"]
+    deployed.set("models", models)
 
 
 def test_another_namespace_is_called_a_replacement_of_all_that_is_in_it(deployed: Deployed) -> None:
