@@ -21,7 +21,8 @@ _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _RELEASE: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?")
 _BUCKET: Final = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
-_MODEL_PATH: Final = re.compile(rf"((gs|s3)://{_BUCKET}|(?=/[^/]))(/[^\s/]+)*/?")
+# A bucket alone will not do: to look into its root TensorFlow asks for the bucket itself, which readers may not.
+_MODEL_PATH: Final = re.compile(rf"((gs|s3)://{_BUCKET})?(/[^\s/]+)+/?")
 _S3_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _S3_REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 _AZURE_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
