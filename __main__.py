@@ -25,8 +25,10 @@ from infra.settings import ModelSettings, Settings, SettingsError, load
 from infra.summary import model_summary
 
 
-def deploy_model(settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions) -> None:
-    """Make one model: who it is, every version, and what sends requests to them, which moves when all are ready."""
+def deploy_model(
+    settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Make one model: who it is, every version, and, to be returned, what sends requests to them when all are ready."""
     name, namespace = model.name, settings.namespace
     reader = cluster.bucket_reader(name, model.path, namespace)
     opts = after(opts, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
@@ -38,10 +40,11 @@ def deploy_model(settings: Settings, model: ModelSettings, cluster: Cluster, opt
         for version in model.versions
     ]
     if not model.mesh:
-        ModelService(name, service, after(opts, *versions))
-        return
-    RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions))
-    AccessPolicy(name, AccessPolicyArgs(name, namespace, model.strict_callers), after(opts, *versions))
+        return [ModelService(name, service, after(opts, *versions))]
+    return [
+        RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions)),
+        AccessPolicy(name, AccessPolicyArgs(name, namespace, model.strict_callers), after(opts, *versions)),
+    ]
 
 
 def deploy(settings: Settings) -> None:
@@ -57,8 +60,8 @@ def deploy(settings: Settings) -> None:
     in_mesh = after(on_cluster, istio, namespace)
     egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
     doors = [Ingress("ingress", IngressArgs(settings.host, settings.namespace), in_mesh)] if settings.host else []
-    for model in settings.models:
-        deploy_model(settings, model, cluster, after(in_mesh, egress, *doors))
+    models = (deploy_model(settings, model, cluster, after(in_mesh, egress, *doors)) for model in settings.models)
+    cluster.guard([last for made in models for last in made])
 
     pulumi.export("connect", cluster.connect)
     pulumi.export("namespace", settings.namespace)

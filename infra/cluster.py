@@ -4,6 +4,7 @@ The kind "existing" takes a cluster somebody else made: a kubeconfig file and a 
 It makes no cloud resource, so nothing here imports pulumi_gcp before a stack asks for the kind "gke".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,9 @@ class Cluster(Component):
     def bucket_reader(self, model: str, path: str, namespace: str) -> "Identity | None":  # noqa: ARG002
         """Make the identity by which a model's pods read its path; None where the cluster has none to give."""
         return None
+
+    def guard(self, last: Sequence[pulumi.Resource]) -> None:
+        """Keep `destroy` from what it deletes first, where the stack's config protects the cluster."""
 
     def _hand_on(
         self,

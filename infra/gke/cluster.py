@@ -1,5 +1,6 @@
 """A GKE cluster as this program wants one: network, control plane and nodes in order, and how to reach it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,4 +75,20 @@ class GkeCluster(Cluster):
             BucketReaderArgs(model=model, namespace=namespace, bucket=bucket, project=self._settings.project),
             # The pool of identities comes into being with the project's first cluster.
             self.child(pulumi.ResourceOptions(depends_on=[self._apis, self._control_plane])),
+        )
+
+    def guard(self, last: Sequence[pulumi.Resource]) -> None:
+        """Make a resource that `destroy` would have to delete before all others, and may not while it is protected.
+
+        Pulumi asks a protected resource only when its turn comes. The cluster's comes after that of all that runs in
+        it, so protecting it alone would leave a protected cluster with nothing on it.
+
+        Args:
+            last: what nothing else depends on; together they need all that the stack has.
+        """
+        protect = self._settings.deletion_protection
+        pulumi.Stash(
+            f"{self._name}-guard",
+            input="destroy begins here",
+            opts=self.child(pulumi.ResourceOptions(depends_on=list(last), protect=protect)),
         )

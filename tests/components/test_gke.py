@@ -90,6 +90,24 @@ def test_a_protected_cluster_is_protected_by_google_and_by_pulumi(deploy: Deploy
     assert cluster.protect is protection
 
 
+@pytest.mark.parametrize("protection", [True, False])
+def test_a_destroy_that_is_refused_has_deleted_nothing_yet(deploy: Deploy, *, protection: bool) -> None:
+    versions = {"v1": {"model": 1, "autoscaling": {"min": 2, "max": 3}}, "v2": {"model": 2}}
+    models = {
+        "bert": {"path": "gs://texts/bert", "strictCallers": True, "versions": versions},
+        "plain": {"path": "gs://texts/plain", "mesh": False, "versions": {"v1": {"model": 1}}},
+    }
+    program = deploy(models, deletionProtection=protection, gpu={"max": 2})
+    guard = next(resource for resource in program.resources if resource.name == "cluster-guard")
+    assert guard.protect is protection
+    before = needs(program, guard)
+    # The engine deletes a provider, and what that needs, after everything that was made by it.
+    for provider in program.of(PROVIDER):
+        before |= {provider.name, *needs(program, provider)}
+    custom = {resource.name for resource in program.resources if not resource.token.startswith("tfserving-mesh:")}
+    assert custom - before == {guard.name}, "destroy would delete these before it is refused"
+
+
 def test_what_google_reports_of_the_first_pool_does_not_replace_the_cluster(deploy: Deploy) -> None:
     program = deploy()
     cluster = program.one(CLUSTER)
