@@ -68,21 +68,17 @@ def environment(request: pytest.FixtureRequest, free: dict[str, str], tmp_path: 
     stack.folder = folder
     stack.run("stack", "init")
     yield stack
-    if protected(stack):
+    if resources(stack):
         stack.run("state", "unprotect", "--all", "--yes", check=False)
-    stack.set(cluster={**stack.get("cluster"), "deletionProtection": False})
-    stack.run("up", "--yes", "--skip-preview", check=False)
-    stack.run("destroy", "--yes", "--skip-preview", check=False)
+        stack.set(cluster={**stack.get("cluster"), "deletionProtection": False})
+        stack.run("up", "--yes", "--skip-preview", check=False)
+        stack.run("destroy", "--yes", "--skip-preview", check=False)
     stack.run("stack", "rm", "--yes", "--force", "--preserve-config", check=False)
 
 
 def resources(stack: Stack) -> list[dict[str, Any]]:
     deployment = json.loads(stack.run("stack", "export").text)["deployment"]
     return [each for each in deployment.get("resources", []) if each["type"] != "pulumi:pulumi:Stack"]
-
-
-def protected(stack: Stack) -> bool:
-    return any(each.get("protect") for each in resources(stack))
 
 
 def changed(stack: Stack) -> dict[str, set[str]]:
