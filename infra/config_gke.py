@@ -175,13 +175,30 @@ def _free(length: int, taken: Iterable[IPRange]) -> str:
     return str(next(range_ for range_ in candidates if not any(map(range_.overlaps, used))))
 
 
-class Nodes(Section):
+class Pool(Section):
+    """What pools of nodes have in common.
+
+    Attributes:
+        spot: nodes at a lower price that Google may take back at any time.
+    """
+
+    spot: Switch = False
+
+    @field_validator("max", check_fields=False)
+    @classmethod
+    def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
+        least = info.data.get("min", 0)
+        if most < least:
+            raise WrongValueError("it is at least min", str(least))
+        return most
+
+
+class Nodes(Pool):
     """The pool that runs Istio and the models' servers.
 
     Attributes:
         min: nodes per zone that always run.
         max: nodes per zone that the autoscaler may start.
-        spot: nodes at a lower price that Google may take back at any time.
         disk_gb: boot disk of each node, in GB.
         labels: Kubernetes labels of the nodes.
     """
@@ -191,16 +208,13 @@ class Nodes(Section):
     max: Annotated[int, whole_between(1, 1000, "the pool has 1-1000 nodes per zone", 3)] = Field(
         default=3, validate_default=True
     )
-    spot: Switch = False
     disk_gb: Annotated[int, whole_between(20, 65536, "a boot disk has 20-65536 GB", 50)] = Field(
         default=50, alias="diskGb"
     )
     labels: NodeLabels = Field(default_factory=dict)
 
-    _order = field_validator("max")(lambda most, info: _not_below(most, info))
 
-
-class GpuNodes(Section):
+class GpuNodes(Pool):
     """The pool with accelerators; GKE taints its nodes, so that only pods that ask for one run there.
 
     Attributes:
@@ -220,20 +234,10 @@ class GpuNodes(Section):
     max: Annotated[int, whole_between(1, 1000, "the pool has 1-1000 nodes per zone", 1)] = Field(
         default=1, validate_default=True
     )
-    spot: Switch = False
     disk_gb: Annotated[int, whole_between(20, 65536, "a boot disk has 20-65536 GB", 100)] = Field(
         default=100, alias="diskGb"
     )
     zones: tuple[ZoneLetter, ...] = ()
-
-    _order = field_validator("max")(lambda most, info: _not_below(most, info))
-
-
-def _not_below(most: int, info: ValidationInfo) -> int:
-    least = info.data.get("min", 0)
-    if most < least:
-        raise WrongValueError("it is at least min", str(least))
-    return most
 
 
 class GkeCluster(Section):

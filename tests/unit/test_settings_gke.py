@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from infra.config_gke import ISTIO_KUBERNETES, GkeSettings
+from infra.settings import ExistingCluster
 
 Make = Callable[..., Any]
 PLACE = {"gcp:project": "my-project", "gcp:region": "europe-west1"}
@@ -55,7 +56,7 @@ def test_a_cluster_that_is_nowhere(gke: Make, key: str, value: str | None) -> No
 
 
 def test_a_stack_on_an_existing_cluster_needs_no_project(stack: Make, inception: dict[str, Any]) -> None:
-    stack(models=inception, cluster={"kind": "existing"}).parse()
+    assert stack(models=inception, cluster={"kind": "existing"}).parse().cluster == ExistingCluster()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_default_kubernetes_that_the_chosen_istio_does_not_support(gke: Make) 
 def test_an_istio_that_is_not_known_yet_is_let_through(gke: Make) -> None:
     config = gke(kubernetesVersion="1.39")
     config.values["istio"] = {"version": "1.33.0"}
-    config.parse()
+    assert cluster_of(config).kubernetes_version == "1.39"
 
 
 def test_what_does_not_fit_is_told_together_with_all_else(gke: Make) -> None:

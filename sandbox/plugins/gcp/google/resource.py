@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -74,7 +75,7 @@ class Request:
         return str(self.inputs.get(name) or "")
 
 
-class Api:
+class Api(ABC):
     """One resource type. The methods are in the order in which a resource meets them."""
 
     token: ClassVar[str]
@@ -93,22 +94,22 @@ class Api:
         project = UNKNOWN if request.inputs.get("project") is UNKNOWN else request.project
         return {"project": project, "deletionPolicy": "DELETE"}
 
+    @abstractmethod
     def identity(self, request: Request) -> str:
         """Return the ID."""
-        raise NotImplementedError
 
-    def admit(self, request: Request) -> None:
+    def admit(self, request: Request) -> None:  # noqa: B027 - most things are never refused
         """Refuse what Google would refuse to make.
 
         Raises:
             CloudError: why.
         """
 
+    @abstractmethod
     def outputs(self, request: Request) -> Tree:
         """Return the properties that the inputs do not have."""
-        raise NotImplementedError
 
-    def dismiss(self, identity: str, cloud: Cloud) -> None:
+    def dismiss(self, identity: str, cloud: Cloud) -> None:  # noqa: B027 - likewise
         """Refuse what Google would refuse to delete, or take along what goes with it.
 
         Raises:
