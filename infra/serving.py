@@ -5,6 +5,7 @@ that names its pods as a subset, its autoscaler and its disruption budget. So wh
 ready, and nothing of it goes before what depends on it has gone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,20 +140,27 @@ class ModelVersion(Component):
 
     def __init__(self, name: str, args: ModelVersionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelVersion", name, opts)
-        labels = naming.version_labels(args.model.name, args.version.name)
-        selector = naming.version_selector(args.model.name, args.version.name)
         metadata: dict[str, Any] = {
             "name": naming.version_name(args.model.name, args.version.name),
             "namespace": args.namespace,
-            "labels": labels,
+            "labels": naming.version_labels(args.model.name, args.version.name),
         }
+        deployment = self._pods(args, metadata)
+        # Pods before the rest: a subset without ready pods would answer 503 to whoever names it.
+        after_pods = self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True))
+        for suffix, api_version, kind, spec in _companions(args, metadata["name"]):
+            manifest = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+            KubernetesObject(f"{name}-{suffix}", manifest, opts=after_pods)
+        self.register_outputs({})
+
+    def _pods(self, args: ModelVersionArgs, metadata: dict[str, Any]) -> KubernetesObject:
         config = KubernetesObject(
-            f"{name}-config",
+            f"{self._name}-config",
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 # No fixed name: a change makes a new one, and the pods roll to it.
-                "metadata": {"namespace": args.namespace, "labels": labels},
+                "metadata": {key: value for key, value in metadata.items() if key != "name"},
                 "data": config_files(args),
             },
             opts=self.child(),
@@ -165,8 +173,8 @@ class ModelVersion(Component):
         # An autoscaler's count stays what the autoscaler made it. The field has to be there all the same: an apply that
         # leaves out a field it had before removes it, and a Deployment without a count has one pod.
         ignored = ["spec.replicas"] if args.version.autoscaling else None
-        deployment = KubernetesObject(
-            f"{name}-deployment",
+        return KubernetesObject(
+            f"{self._name}-deployment",
             {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
@@ -178,45 +186,20 @@ class ModelVersion(Component):
                 pulumi.ResourceOptions(delete_before_replace=True, ignore_changes=ignored)
             ),
         )
-        # Pods before the rest: a subset without ready pods would answer 503 to whoever names it.
-        after_pods = self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True))
-        if args.model.mesh:
-            KubernetesObject(
-                f"{name}-subset",
-                {
-                    "apiVersion": naming.ISTIO_NETWORKING,
-                    "kind": "DestinationRule",
-                    "metadata": metadata,
-                    "spec": {
-                        "host": naming.service_host(args.model.name, args.namespace),
-                        "subsets": [{"name": args.version.name, "labels": selector, **_ejection(args)}],
-                    },
-                },
-                opts=after_pods,
-            )
-        if args.version.autoscaling is not None:
-            KubernetesObject(
-                f"{name}-autoscaler",
-                {
-                    "apiVersion": "autoscaling/v2",
-                    "kind": "HorizontalPodAutoscaler",
-                    "metadata": metadata,
-                    "spec": autoscaler(metadata["name"], args.version.autoscaling),
-                },
-                opts=after_pods,
-            )
-        if has_several_pods(args.version):
-            KubernetesObject(
-                f"{name}-disruption-budget",
-                {
-                    "apiVersion": "policy/v1",
-                    "kind": "PodDisruptionBudget",
-                    "metadata": metadata,
-                    "spec": disruption_budget(selector),
-                },
-                opts=after_pods,
-            )
-        self.register_outputs({})
+
+
+def _companions(args: ModelVersionArgs, deployment: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Yield what a version has beside its pods: the resource's suffix, API version, kind and spec of each."""
+    selector = naming.version_selector(args.model.name, args.version.name)
+    if args.model.mesh:
+        subset = {"name": args.version.name, "labels": selector, **_ejection(args)}
+        host = naming.service_host(args.model.name, args.namespace)
+        yield "subset", naming.ISTIO_NETWORKING, "DestinationRule", {"host": host, "subsets": [subset]}
+    if args.version.autoscaling is not None:
+        scaling = autoscaler(deployment, args.version.autoscaling)
+        yield "autoscaler", "autoscaling/v2", "HorizontalPodAutoscaler", scaling
+    if has_several_pods(args.version):
+        yield "disruption-budget", "policy/v1", "PodDisruptionBudget", disruption_budget(selector)
 
 
 def _ejection(args: ModelVersionArgs) -> dict[str, Any]:
