@@ -299,3 +299,9 @@ def checkout(tmp_path: Path) -> Path:
     (folder / ".sandbox").mkdir()
     (folder / ".sandbox" / "charts").symlink_to(istio_files() / "charts")
     return folder
+
+
+@pytest.fixture
+def no_cluster(project: Project, tmp_path: Path) -> None:
+    """Hide the cluster: one that can be asked would refuse half of these objects itself, and say less."""
+    project.environ["KUBECONFIG"] = str(tmp_path / "no-kubeconfig")
