@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra.config_errors import MISSING, Report, Set
 from infra.config_fields import Switch, WrongValueError, one_of, text, whole_between
-from infra.config_shape import Section
+from infra.config_shape import Bounds, Section
 
 REGION_KEY: Final = "gcp:region"
 PROJECT_KEY: Final = "gcp:project"
@@ -175,7 +175,7 @@ def _free(length: int, taken: Iterable[IPRange]) -> str:
     return str(next(range_ for range_ in candidates if not any(map(range_.overlaps, used))))
 
 
-class Pool(Section):
+class Pool(Bounds):
     """What pools of nodes have in common.
 
     Attributes:
@@ -183,14 +183,6 @@ class Pool(Section):
     """
 
     spot: Switch = False
-
-    @field_validator("max", check_fields=False)
-    @classmethod
-    def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
-        least = info.data.get("min", 0)
-        if most < least:
-            raise WrongValueError("it is at least min", str(least))
-        return most
 
 
 class Nodes(Pool):

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra import config_fields as fields
 from infra.config_fields import WrongValueError, whole_between
-from infra.config_shape import Section
+from infra.config_shape import Bounds, Section
 
 DEFAULT_CPU: Final = "500m"
 DEFAULT_MEMORY: Final = "2Gi"
@@ -55,7 +55,7 @@ class Resources(Section):
         return Resources(requests=requests, limits=Quantities(cpu=most.cpu, memory=most.memory or requests.memory))
 
 
-class Autoscaling(Section):
+class Autoscaling(Bounds):
     """How many pods a version has, decided by their load.
 
     Attributes:
@@ -71,14 +71,6 @@ class Autoscaling(Section):
     cpu_percent: Annotated[
         int, whole_between(1, 1000, "it is 1-1000 percent of the CPU that a server requests", 70)
     ] = Field(default=70, alias="cpuPercent")
-
-    @field_validator("max")
-    @classmethod
-    def _order(cls, most: int, info: ValidationInfo) -> int:
-        least = info.data.get("min", 1)
-        if most < least:
-            raise WrongValueError("it is at least min", str(least))
-        return most
 
 
 class Batching(Section):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Final, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from infra.config_errors import MISSING, Edit, Place, Remove, Report, Set, closest
 from infra.config_fields import WrongValueError
@@ -25,6 +25,18 @@ class Section(BaseModel):
     """A part of the config: unknown keys are errors, and nothing changes after reading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Bounds(Section):
+    """A part of the config that has the keys `min` and `max`."""
+
+    @field_validator("max", check_fields=False)
+    @classmethod
+    def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
+        least = info.data.get("min", most)
+        if most < least:
+            raise WrongValueError("it is at least min", str(least))
+        return most
 
 
 def decoded(text: str) -> tuple[Any, list[str]]:
