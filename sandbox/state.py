@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import struct
@@ -201,7 +202,8 @@ def holder() -> int | None:
 
 
 def _lock_name() -> str:
-    return f"\0tfserving-mesh:{state_root()}"
+    # A digest: a socket's name has 107 bytes, and the folder's may well have more.
+    return f"\0tfserving-mesh:{hashlib.sha256(bytes(state_root())).hexdigest()}"
 
 
 def _boot_id() -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,17 @@ def test_two_at_once_are_refused_and_the_second_is_told_who_is_first() -> None:
     assert states.holder() is None
     with exclusive():
         pass
+
+
+def test_commands_of_two_folders_with_long_names_do_not_hold_each_other_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with ExitStack() as held:
+        for folder in ("a" * 120, "a" * 119 + "b"):
+            monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / folder))
+            assert states.holder() is None
+            held.enter_context(exclusive())
+            assert states.holder() == os.getpid()
 
 
 def test_while_one_is_being_made_nobody_is_told_to_start_one() -> None:
