@@ -21,7 +21,7 @@ from infra.warmup import startup_command, warmup_files
 CONFIG_FOLDER = "/etc/tfserving"
 PROBE_PERIOD = 2  # seconds
 # Seconds of `up`'s patience beyond the load timeout: scheduling, pulling, and the kill that brings the reason to light.
-AWAIT_MARGIN = 60
+AWAIT_MARGIN = 40
 # Seconds between two looks at the base path. The version is pinned, so a look finds nothing new; each costs GCS calls.
 POLL_PERIOD = 60
 # Seconds a pod goes on serving after its removal began: endpoints, then every proxy, have to hear of it first.
