@@ -38,9 +38,9 @@ class RouteRuleArgs:
 
 
 def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
-    """Return the VirtualService's spec: the matches in their order, and last the weighted rule.
+    """Return the VirtualService's spec: rules for callers in the mesh, and the same ones for those outside.
 
-    The weighted rule lists every version, those at 0 too, so that a step changes weights and nothing else; Istio sends
+    A weighted rule lists every version, those at 0 too, so that a step changes weights and nothing else; Istio sends
     nothing to a destination of weight 0.
 
     Raises:
@@ -50,43 +50,44 @@ def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
     if sum(weights.values()) != 100:
         raise ValueError(f"the shares of {model.name} sum to {sum(weights.values())}, not 100: {weights}")
     host = naming.service_host(model.name, args.namespace)
+    if args.host is None:
+        return {"hosts": [host], "http": _rules(model, {"host": host}, {})}
+    gateway = f"{args.namespace}/{naming.INGRESS}"
+    # The gateway has one host for all models, so there the path says which is meant: the model's name, and behind it
+    # the end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the beginning of `inception-v3`.
+    path = f"/v1/models/{re.escape(model.name)}([:/].*)?"
+    # Without a port Istio takes the one that a request came in by: in the mesh the caller's choice, at the gateway its
+    # own, which no model server has.
+    rest = {"host": host, "port": {"number": naming.HTTP_PORT}}
+    inside = _rules(model, {"host": host}, {"gateways": ["mesh"]})
+    outside = _rules(model, rest, {"gateways": [gateway], "uri": {"regex": path}})
+    return {"hosts": [host, args.host], "gateways": ["mesh", gateway], "http": [*inside, *outside]}
+
+
+def _rules(model: ModelSettings, service: dict[str, Any], callers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules of some callers: the matches in their order, and last the weights.
+
+    Args:
+        model: the model.
+        service: the destination without its subset.
+        callers: the condition that all of their requests meet; an empty one holds for everybody.
+    """
 
     def to(version: str) -> dict[str, Any]:
-        return {"host": host, "subset": version}
+        return {**service, "subset": version}
 
     patience = {"timeout": f"{model.timeout_seconds}s", "retries": _retries(model.retries)}
     overrides = [
-        {"match": _everywhere(args, _condition(match)), "route": [{"destination": to(match.version)}], **patience}
+        {"match": [{**callers, **_condition(match)}], "route": [{"destination": to(match.version)}], **patience}
         for match in model.matches
     ]
-    split = [{"destination": to(version), "weight": share} for version, share in weights.items()]
+    split = [{"destination": to(version), "weight": share} for version, share in model.weights.items()]
     rollout: dict[str, Any] = {"route": split, **patience}
-    if args.host is not None:
-        rollout["match"] = _everywhere(args, {})
+    if callers:
+        rollout["match"] = [callers]
     if model.mirror is not None:
         rollout |= {"mirror": to(model.mirror.version), "mirrorPercentage": {"value": model.mirror.percent}}
-    if args.host is None:
-        return {"hosts": [host], "http": [*overrides, rollout]}
-    return {"hosts": [host, args.host], "gateways": ["mesh", _gateway(args)], "http": [*overrides, rollout]}
-
-
-def _gateway(args: RouteRuleArgs) -> str:
-    return f"{args.namespace}/{naming.INGRESS}"
-
-
-def _everywhere(args: RouteRuleArgs, condition: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a rule's matches: the condition for callers in the mesh and, of the model's own path, for those outside.
-
-    The gateway has one host for all models, so there the path says which is meant: the model's name, and behind it the
-    end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the beginning of `inception-v3`.
-    """
-    if args.host is None:
-        return [condition]
-    path = f"/v1/models/{re.escape(args.model.name)}([:/].*)?"
-    return [
-        {"gateways": ["mesh"], **condition},
-        {"gateways": [_gateway(args)], "uri": {"regex": path}, **condition},
-    ]
+    return [*overrides, rollout]
 
 
 def _retries(attempts: int) -> dict[str, Any]:

@@ -126,6 +126,8 @@ def _matched(rule: Mapping[str, Any]) -> str:
     words = []
     for match in _entries(rule.get("match")):
         for key, value in match.items():
+            if key == "gateways":
+                continue  # from where, which the path tells as well
             names = f" {', '.join(map(str, value))}" if key in {"headers", "queryParams"} and value else ""
             if key == "uri":
                 names = f" {', '.join(str(text) for text in _mapping(value).values())}"

@@ -157,17 +157,25 @@ def test_callers_from_outside_get_the_same_rules_by_the_models_path(record: Reco
     route = program.one(VIRTUAL_SERVICE).inputs["spec"]
     assert route["hosts"] == [HOST, "models.example.com"]
     assert route["gateways"] == ["mesh", "models/ingress"]
-    override, last = route["http"]
-    for rule in (override, last):
-        inside, gate = rule["match"]
-        assert inside["gateways"] == ["mesh"]
-        assert "uri" not in inside, "gRPC has other paths"
-        assert gate["gateways"] == ["models/ingress"]
+    *inside, override, last = route["http"]
+    for rule, same in zip((override, last), inside, strict=True):
+        (inner,), (outer,) = same["match"], rule["match"]
+        assert inner["gateways"] == ["mesh"]
+        assert "uri" not in inner, "gRPC has other paths"
+        assert outer["gateways"] == ["models/ingress"]
         for path, hit in PATHS.items():
-            assert bool(re.fullmatch(gate["uri"]["regex"], path)) is hit, path
-        assert inside.get("headers") == gate.get("headers")
+            assert bool(re.fullmatch(outer["uri"]["regex"], path)) is hit, path
+        assert inner.get("headers") == outer.get("headers")
+        assert same == {**rule, "match": same["match"], "route": [without_port(each) for each in rule["route"]]}
     assert override["match"][0]["headers"] == {"x-version": {"exact": "2"}}
     assert [each["weight"] for each in last["route"]] == [75, 25]
+
+
+def without_port(target: dict[str, Any]) -> dict[str, Any]:
+    """A destination as callers in the mesh have it, who say by their port whether they speak REST or gRPC."""
+    destination = dict(target["destination"])
+    assert destination.pop("port") == {"number": 8501}, "the gateway's own port, 80, is no model server's"
+    return {**target, "destination": destination}
 
 
 def test_the_gateway_listens_for_the_host_alone_and_goes_after_the_routes(record: Record) -> None:
