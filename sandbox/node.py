@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from sandbox import cgroups, debian, gotools, images, machine, network, node_config
+from sandbox import cgroups, debian, gotools, images, inotify, machine, network, node_config
 from sandbox.commands import output_of, run_logged, system_environment, tail
 from sandbox.errors import SandboxError
 from sandbox.images import Image
@@ -42,6 +42,7 @@ def start(state: State) -> State:
     machine.require_machine(state.root, state.root / "scratch")
     network.require_free_addresses(state.root)
     cgroups.create()
+    inotify.raise_limit(state.root)
     script = state.root / _INIT.name
     with (logs(state) / "init.log").open("w") as log:
         wrapper = subprocess.Popen(
@@ -177,13 +178,14 @@ def wait_ready(state: State) -> None:
 
 
 def remove(root: Path) -> None:
-    """Remove a node whatever state it is in: processes, interface, control groups, folders made on the host.
+    """Remove a node whatever state it is in: processes, interface, control groups, limits, folders made on the host.
 
     `root` is the state folder; it is removed last, so that an interrupted removal is finished by the next one.
     """
     _end_processes(root)
     network.disconnect(root)
     cgroups.remove()
+    inotify.restore_limit(root)
     _remove_made(root / MADE)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.inotify import LIMIT
 from sandbox.node_config import CGROUP, PRIVATE_FOLDERS
 from sandbox.paths import CHECKOUT, state_root
 from sandbox.state import Process, load_state
@@ -42,6 +43,7 @@ class Traces:
     routes: str
     iptables: str
     folders: frozenset[str]
+    inotify_instances: str
 
     @classmethod
     def now(cls) -> Traces:
@@ -64,6 +66,7 @@ class Traces:
             said("ip", "route", "show", "table", "all"),
             "\n".join(line for line in said("iptables-save").splitlines() if not line.startswith("#")),
             frozenset(str(folder) for folder in folders if folder.exists()),
+            LIMIT.read_text(),
         )
 
 
