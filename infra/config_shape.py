@@ -24,7 +24,8 @@ _KINDS: Final = {
 class Section(BaseModel):
     """A part of the config: unknown keys are errors, and nothing changes after reading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when first used: a stack uses few of the sections, and what holds others builds them anew.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Bounds(Section):

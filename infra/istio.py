@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.helm.v3 import Release, ReleaseArgs, RepositoryOptsArgs
 
 from infra import naming
 from infra.component import Component
-from infra.objects import KubernetesObject
+from infra.objects import HelmRelease, KubernetesObject
 from infra.settings import IstioSettings
 
 # Seconds Helm waits for a chart's workloads: images of a fresh node are pulled within it.
@@ -56,7 +55,7 @@ def chart_source(charts: str, chart: str, version: str) -> dict[str, Any]:
     if charts.startswith("oci://"):
         return {"chart": f"{charts.rstrip('/')}/{chart}", "version": version}
     if charts.startswith(("https://", "http://")):
-        return {"chart": chart, "version": version, "repository_opts": RepositoryOptsArgs(repo=charts)}
+        return {"chart": chart, "version": version, "repositoryOpts": {"repo": charts}}
     return {"chart": f"{charts.rstrip('/')}/{chart}"}
 
 
@@ -121,17 +120,17 @@ class Istio(Component):
         release: str,
         args: IstioArgs,
         values: dict[str, Any],
-        depends_on: list[Release] | None = None,
-    ) -> Release:
-        return Release(
+        depends_on: list[HelmRelease] | None = None,
+    ) -> HelmRelease:
+        return HelmRelease(
             name,
-            ReleaseArgs(
+            {
                 # Fixed: the gateway's labels and istiod's objects carry the release's name.
-                name=release,
-                namespace=args.namespace,
-                values=values,
-                timeout=RELEASE_TIMEOUT,
+                "name": release,
+                "namespace": args.namespace,
+                "values": values,
+                "timeout": RELEASE_TIMEOUT,
                 **chart_source(args.source.charts, chart, args.source.version),
-            ),
+            },
             opts=self.child(pulumi.ResourceOptions(depends_on=depends_on, delete_before_replace=True)),
         )

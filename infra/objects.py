@@ -1,8 +1,9 @@
-"""Kubernetes objects as resources, written with the API's own keys.
+"""Kubernetes objects and Helm releases as resources, written with the API's own keys.
 
 pulumi_kubernetes has a class for every kind, and importing those of the core API takes longer than all the rest of a
-weight-only `up` (bench/step shows it): they come with every type that any kind nests. The resource here has the same
-type token and inputs, so plugin, state and previews are the same; tests hold its keys against those classes.
+weight-only `up` (bench/step shows it): they come with every type that any kind nests. That of a Release comes with what
+renders YAML, an HTTP client among it. The resources here have the same type tokens and inputs, so plugin, state and
+previews are the same; tests hold their keys against those classes.
 """
 
 from collections.abc import Mapping
@@ -46,3 +47,18 @@ class KubernetesObject(pulumi.CustomResource):
 
 def _name(metadata: Mapping[str, Any]) -> str:
     return str(metadata["name"])
+
+
+class HelmRelease(pulumi.CustomResource):
+    """A chart that Helm installs, as pulumi_kubernetes.helm.v3.Release has it."""
+
+    def __init__(self, name: str, args: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        """Register a release.
+
+        Args:
+            name: its name in Pulumi.
+            args: chart, namespace, values and the rest, by the plugin's own names; values may be Outputs.
+            opts: as for any resource.
+        """
+        # compat: a constant that the plugin's own class sends.
+        super().__init__("kubernetes:helm.sh/v3:Release", name, {**args, "compat": "true"}, opts)

@@ -19,6 +19,7 @@ CLASSES: dict[str, Any] = {
     "kubernetes:core/v1:ServiceAccount": kubernetes.core.v1.ServiceAccountInitArgs,
     "kubernetes:apps/v1:Deployment": kubernetes.apps.v1.DeploymentInitArgs,
     "kubernetes:autoscaling/v2:HorizontalPodAutoscaler": kubernetes.autoscaling.v2.HorizontalPodAutoscalerInitArgs,
+    "kubernetes:helm.sh/v3:Release": kubernetes.helm.v3.ReleaseArgs,
     "kubernetes:policy/v1:PodDisruptionBudget": kubernetes.policy.v1.PodDisruptionBudgetInitArgs,
 }
 
