@@ -41,10 +41,9 @@ def deploy_model(
     ]
     if not model.mesh:
         return [ModelService(name, service, after(opts, *versions))]
-    return [
-        RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions)),
-        AccessPolicy(name, AccessPolicyArgs(name, namespace, model.strict_callers), after(opts, *versions)),
-    ]
+    ready = after(opts, *versions)
+    policy = [AccessPolicy(name, AccessPolicyArgs(name, namespace), ready)] if model.strict_callers else []
+    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), ready), *policy]
 
 
 def deploy(settings: Settings) -> None:

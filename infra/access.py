@@ -1,4 +1,4 @@
-"""AccessPolicy: who may call a model."""
+"""AccessPolicy: who may call a model. A model that everybody in the cluster may call has none."""
 
 from dataclasses import dataclass
 
@@ -16,16 +16,14 @@ class AccessPolicyArgs:
     Attributes:
         model: its name.
         namespace: the models' namespace.
-        strict: whether callers without a sidecar are refused.
     """
 
     model: str
     namespace: str
-    strict: bool
 
 
 class AccessPolicy(Component):
-    """The model's own rules; nothing where everybody in the cluster may call.
+    """Callers without a sidecar are refused.
 
     Strict mutual TLS holds for the model's pods alone, not for the namespace or the mesh. The kubelet's probes, which
     Istio rewrites, and scrapes of metrics come in by the agent's port 15020, which its proxies do not capture.
@@ -33,22 +31,21 @@ class AccessPolicy(Component):
 
     def __init__(self, name: str, args: AccessPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("AccessPolicy", name, opts)
-        if args.strict:
-            KubernetesObject(
-                f"{name}-strict-callers",
-                {
-                    "apiVersion": naming.ISTIO_SECURITY,
-                    "kind": "PeerAuthentication",
-                    "metadata": {
-                        "name": args.model,
-                        "namespace": args.namespace,
-                        "labels": naming.labels(args.model),
-                    },
-                    "spec": {
-                        "selector": {"matchLabels": naming.selector(args.model)},
-                        "mtls": {"mode": "STRICT"},
-                    },
+        KubernetesObject(
+            f"{name}-strict-callers",
+            {
+                "apiVersion": naming.ISTIO_SECURITY,
+                "kind": "PeerAuthentication",
+                "metadata": {
+                    "name": args.model,
+                    "namespace": args.namespace,
+                    "labels": naming.labels(args.model),
                 },
-                opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
-            )
+                "spec": {
+                    "selector": {"matchLabels": naming.selector(args.model)},
+                    "mtls": {"mode": "STRICT"},
+                },
+            },
+            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
+        )
         self.register_outputs({})
