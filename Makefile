@@ -2,6 +2,7 @@
 # make test    every test level
 # make check   lint, types, unit and component tests: no cluster, under a minute
 # make bench   what a canary step costs, with the sandbox up
+# make scale   what many models cost; without a sandbox, by what `make up` has built
 # make preview STACK=dev   what `pulumi up` of a stack would do, held against policy/; by the Pulumi that is on PATH
 # make down    takes everything away but the cache
 PYTHON ?= python3
@@ -15,7 +16,7 @@ GO_MODULES = sandbox/google sandbox/images/caller sandbox/images/modelserver san
 STACKS = $(sort $(patsubst Pulumi.%.yaml,%,$(wildcard Pulumi.*.yaml)))
 GO = CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go
 
-.PHONY: up down test check go-test bench preview known-stack venv
+.PHONY: up down test check go-test bench scale preview known-stack venv
 
 up: venv
 	@$(RUN) sandbox up
@@ -27,8 +28,8 @@ test: check go-test
 	@$(RUN) sandbox test
 
 check: venv
-	@$(RUN) ruff check --quiet . bench/step
-	@$(RUN) ruff format --quiet --check . bench/step
+	@$(RUN) ruff check --quiet . bench/step bench/scale
+	@$(RUN) ruff format --quiet --check . bench/step bench/scale
 	@$(RUN) mypy
 	@$(RUN) mypy .github/scripts/*.py
 	@$(RUN) pytest -q tests/unit tests/components
@@ -40,6 +41,9 @@ go-test: venv
 
 bench: venv
 	@$(RUN) sandbox exec -- bench/step
+
+scale: venv
+	@.venv/bin/python bench/scale
 
 preview: known-stack
 	@command -v pulumi >/dev/null || { echo 'There is no pulumi on PATH. Run: eval "$$(python3 -m sandbox env)"' >&2; exit 1; }

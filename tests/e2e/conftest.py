@@ -56,13 +56,14 @@ class Stack:
         self.name, self.file, self.variables = name, file, variables
 
     def set(self, **values: Any) -> None:
-        """Set keys of the project's namespace; None removes one."""
+        """Set keys, of the project's namespace where they name none; None removes one."""
         content = yaml.safe_load(self.file.read_text())
         for key, value in values.items():
+            full = key if ":" in key else f"tfserving-mesh:{key}"
             if value is None:
-                content["config"].pop(f"tfserving-mesh:{key}", None)
+                content["config"].pop(full, None)
             else:
-                content["config"][f"tfserving-mesh:{key}"] = value
+                content["config"][full] = value
         self.file.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def get(self, key: str) -> Any:
