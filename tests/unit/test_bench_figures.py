@@ -47,6 +47,13 @@ def test_the_memory_of_a_child_counts_for_the_command(tmp_path: Path) -> None:
     assert 100 * MEBI <= used.peak < 200 * MEBI
 
 
+def test_the_work_of_a_child_counts_for_the_command(tmp_path: Path) -> None:
+    work = "import time\nwhile time.process_time() < 0.5: pass"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"
+    used = measure([sys.executable, "-c", parent], tmp_path, dict(os.environ))
+    assert 0.5 <= used.cpu < 5
+
+
 def test_a_command_that_fails_ends_the_benchmark_with_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no cluster"):
         measure([sys.executable, "-c", "raise SystemExit('no cluster')"], tmp_path, dict(os.environ))
