@@ -16,8 +16,8 @@ pytestmark = pytest.mark.e2e
 MODELS = [MODEL, *(f"many-{number:02}" for number in range(1, 20))]
 VERSIONS = ("v1", "v2", "v3")
 STEPPED = "many-07"
-# A proxy is most of what a pod's start costs, and its agent takes 2 of the 128 inotify instances that Linux gives one
-# user on a machine: 60 of them would be too many for a node that is not set up for it.
+# A proxy is most of what a pod's start costs, and takes 3 of the 128 inotify instances that Linux gives one user on a
+# machine: 60 of them would be too many for a node that is not set up for it.
 MESHED = (MODEL, STEPPED, "many-13", "many-19")
 # Deployments are waited for and deleted side by side; Pulumi's own default is four a core.
 TOGETHER = ("--parallel", "64")
