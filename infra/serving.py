@@ -5,7 +5,7 @@ Deployment, the configuration it mounts, its autoscaler and its disruption budge
 all of it ready, and nothing of it goes before what depends on it has gone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,9 +151,16 @@ class ModelVersion(Component):
             "labels": naming.version_labels(args.model.name, args.version.name),
         }
         subsets = [self._object("subset", metadata, *_subset(args))] if args.model.mesh else []
-        deployment = self._pods(args, metadata, subsets)
-        for suffix, api_version, kind, spec in _companions(args, metadata["name"]):
-            self._object(suffix, metadata, api_version, kind, spec, [deployment])
+        scaling = self._scaling(args)
+        deployment = self._pods(args, metadata, [*subsets, scaling])
+        after_pods = pulumi.ResourceOptions(depends_on=[deployment])
+        if args.version.autoscaling is not None:
+            spec = autoscaler(metadata["name"], args.version.autoscaling)
+            goes_first = pulumi.ResourceOptions.merge(after_pods, pulumi.ResourceOptions(replace_with=[scaling]))
+            self._object("autoscaler", metadata, "autoscaling/v2", "HorizontalPodAutoscaler", spec, goes_first)
+        if has_several_pods(args.version):
+            spec = disruption_budget(naming.version_selector(args.model.name, args.version.name))
+            self._object("disruption-budget", metadata, "policy/v1", "PodDisruptionBudget", spec, after_pods)
         self.register_outputs({})
 
     def _object(
@@ -163,13 +170,26 @@ class ModelVersion(Component):
         api_version: str,
         kind: str,
         spec: dict[str, Any],
-        needed: Sequence[pulumi.Resource] = (),
+        opts: pulumi.ResourceOptions | None = None,
     ) -> KubernetesObject:
         return KubernetesObject(
             f"{self._name}-{suffix}",
             {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec},
-            opts=self.child(pulumi.ResourceOptions(depends_on=[*needed], delete_before_replace=True)),
+            opts=pulumi.ResourceOptions.merge(
+                self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # all that is a version's has its name
+                opts,
+            ),
         )
+
+    def _scaling(self, args: ModelVersionArgs) -> pulumi.Resource:
+        """Keep in the state who decides on the number of pods, so that a change of it takes the autoscaler away first.
+
+        Pulumi deletes last what is no longer declared. An autoscaler would live on while the Deployment is given the
+        config's count, and might take it back; so it goes with this, which is replaced before the Deployment changes.
+        """
+        decides = "autoscaler" if args.version.autoscaling else "config"
+        replaced = pulumi.ResourceOptions(replacement_trigger=decides, delete_before_replace=True)
+        return pulumi.Stash(f"{self._name}-scaling", input=decides, opts=self.child(replaced))
 
     def _pods(
         self, args: ModelVersionArgs, metadata: dict[str, Any], needed: Sequence[pulumi.Resource]
@@ -189,6 +209,8 @@ class ModelVersion(Component):
             "pulumi.com/timeoutSeconds": str(patience(args)),
             # What someone scaled by hand, or an autoscaler that is gone, is put back instead of ending in a conflict.
             "pulumi.com/patchForce": "true",
+            # Without a difference there would be no apply, and so no count, when an autoscaler of as many pods goes.
+            **({naming.SCALED_BY: "autoscaler"} if args.version.autoscaling else {}),
         }
         # An autoscaler's count stays what the autoscaler made it. The field has to be there all the same: an apply that
         # leaves out a field it had before removes it, and a Deployment without a count has one pod.
@@ -214,16 +236,6 @@ def _subset(args: ModelVersionArgs) -> tuple[str, str, dict[str, Any]]:
     subset = {"name": args.version.name, "labels": selector, **_ejection(args)}
     host = naming.service_host(args.model.name, args.namespace)
     return naming.ISTIO_NETWORKING, "DestinationRule", {"host": host, "subsets": [subset]}
-
-
-def _companions(args: ModelVersionArgs, deployment: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Yield what comes after a version's pods: the resource's suffix, API version, kind and spec of each."""
-    if args.version.autoscaling is not None:
-        scaling = autoscaler(deployment, args.version.autoscaling)
-        yield "autoscaler", "autoscaling/v2", "HorizontalPodAutoscaler", scaling
-    if has_several_pods(args.version):
-        selector = naming.version_selector(args.model.name, args.version.name)
-        yield "disruption-budget", "policy/v1", "PodDisruptionBudget", disruption_budget(selector)
 
 
 def _ejection(args: ModelVersionArgs) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tests.components.test_program import (
     DEPLOYMENT,
     DESTINATION_RULE,
     SERVICE,
+    STASH,
     VIRTUAL_SERVICE,
     deploy,
     needs,
@@ -51,6 +52,22 @@ def test_an_autoscaler_decides_on_the_pods_and_up_does_not_fight_it(record: Reco
     (metric,) = spec["metrics"]
     assert metric["containerResource"]["container"] == container(program)["name"]
     assert metric["containerResource"]["target"]["averageUtilization"] == 60
+
+
+def test_an_autoscaler_goes_with_the_note_of_who_scales_and_the_pods_are_counted_after_it(record: Record) -> None:
+    without, scaled = serving(record), serving(record, {"autoscaling": {"min": 2}})
+    triggers = {}
+    for program, key in ((without, "without"), (scaled, "scaled")):
+        note = next(each for each in program.of(STASH) if each.name == "inception-v1-scaling")
+        assert note.delete_before_replace
+        assert note.name in needs(program, program.one(DEPLOYMENT, "inception-v1"))
+        triggers[key] = note.replacement_trigger
+    assert triggers["without"] != triggers["scaled"]
+    assert scaled.one(AUTOSCALER).replace_with == {"inception-v1-scaling"}
+    before, after = (each.one(DEPLOYMENT, "inception-v1").inputs for each in (scaled, without))
+    assert before["spec"]["replicas"] == after["spec"]["replicas"] == 2
+    assert before != after, "nothing would be applied, and the autoscaler's last count would stay"
+    assert before["spec"]["template"] == after["spec"]["template"], "and no pod rolls for it"
 
 
 def test_a_count_that_was_scaled_by_hand_or_by_an_autoscaler_that_is_gone_is_put_back(record: Record) -> None:
