@@ -70,6 +70,16 @@ def test_an_autoscaler_goes_with_the_note_of_who_scales_and_the_pods_are_counted
     assert before["spec"]["template"] == after["spec"]["template"], "and no pod rolls for it"
 
 
+@pytest.mark.parametrize(("path", "hurries"), [("gs://my-models/inception", True), ("/models/inception", False)])
+def test_a_bucket_out_of_reach_is_told_within_a_short_load_timeout(
+    record: Record,
+    path: str,
+    hurries: bool,  # noqa: FBT001
+) -> None:
+    variables = container(serving(record, path=path)).get("env", [])
+    assert ({"name": "GCS_RETRY_CONFIG_MAX_RETRIES", "value": "3"} in variables) is hurries
+
+
 def test_a_count_that_was_scaled_by_hand_or_by_an_autoscaler_that_is_gone_is_put_back(record: Record) -> None:
     for deployment in serving(record).of(DEPLOYMENT):
         assert deployment.inputs["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
