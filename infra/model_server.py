@@ -24,8 +24,15 @@ PROBE_PERIOD = 2  # seconds
 AWAIT_MARGIN = 40
 # Seconds between two looks at the base path. The version is pinned, so a look finds nothing new; each costs GCS calls.
 POLL_PERIOD = 60
+# TensorFlow logs why it cannot reach a bucket only after its last retry: with its own ten that takes three minutes and
+# more, longer than a short load timeout, and nobody would learn the reason. With three it takes 7-10 seconds; the
+# server loads again by itself when that was too few.
+BUCKET_RETRIES = {"name": "GCS_RETRY_CONFIG_MAX_RETRIES", "value": "3"}
 # Seconds a pod goes on serving after its removal began: endpoints, then every proxy, have to hear of it first.
 DRAIN_PERIOD = 10
+# Seconds a pod has to be ready before it counts as available: by then every proxy knows its address, so that no route
+# names pods that a proxy has yet to hear of, and no old pod goes before its successor is known.
+AVAILABLE_PERIOD = 2
 GPU_RESOURCE = "nvidia.com/gpu"
 # The taint that keeps pods without a GPU off the nodes that have them.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
@@ -153,6 +160,7 @@ def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> dict[s
     return {
         # What an autoscaler starts from; the route moves when so many are ready.
         "replicas": args.version.autoscaling.min if args.version.autoscaling else args.version.replicas,
+        "minReadySeconds": AVAILABLE_PERIOD,
         "progressDeadlineSeconds": args.version.load_timeout_seconds,
         # A pod goes only after its successor's model is AVAILABLE.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
@@ -195,6 +203,7 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         # The image's own entry point is a shell script without exec.
         "command": ["/usr/bin/tensorflow_model_server"],
         "args": arguments(args),
+        **({"env": [BUCKET_RETRIES]} if args.model.path.startswith("gs://") else {}),
         "ports": [
             {"name": naming.GRPC_PORT_NAME, "containerPort": naming.GRPC_PORT},
             {"name": naming.HTTP_PORT_NAME, "containerPort": naming.HTTP_PORT},

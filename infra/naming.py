@@ -21,6 +21,8 @@ HTTP_PORT: Final = 8501
 HTTP_PORT_NAME: Final = "http-serving"
 # GKE's metadata server gives a pod the token of the service account that this annotation of its own names.
 GOOGLE_IDENTITY: Final = "iam.gke.io/gcp-service-account"
+# Says on a Deployment that its number of pods is not the config's.
+SCALED_BY: Final = f"{PROJECT}/scaled-by"
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
 
 

@@ -1,11 +1,11 @@
 """The models: a namespace that injects on request, an identity and a Service per model, and a Deployment per version.
 
-A version owns everything that exists because of it: its Deployment, the configuration it mounts, the DestinationRule
-that names its pods as a subset, its autoscaler and its disruption budget. So what depends on a version finds all of it
-ready, and nothing of it goes before what depends on it has gone.
+A version owns everything that exists because of it: the DestinationRule that names its pods as a subset, its
+Deployment, the configuration it mounts, its autoscaler and its disruption budget. So what depends on a version finds
+all of it ready, and nothing of it goes before what depends on it has gone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,12 @@ class ModelService(Component):
 
 
 class ModelVersion(Component):
-    """Pods of one version and all that is theirs; ready only when every pod's model is AVAILABLE."""
+    """Pods of one version and all that is theirs; ready only when every pod's model is AVAILABLE.
+
+    The subset is the first to come and the last to go. A proxy that hears of a weight before it knows the subset
+    answers 503, so the subset is made before the pods, whose loading gives every proxy time to hear of it. Without pods
+    it harms nobody, for no route names it. It goes when the last pod has drained.
+    """
 
     def __init__(self, name: str, args: ModelVersionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelVersion", name, opts)
@@ -145,15 +150,50 @@ class ModelVersion(Component):
             "namespace": args.namespace,
             "labels": naming.version_labels(args.model.name, args.version.name),
         }
-        deployment = self._pods(args, metadata)
-        # Pods before the rest: a subset without ready pods would answer 503 to whoever names it.
-        after_pods = self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True))
-        for suffix, api_version, kind, spec in _companions(args, metadata["name"]):
-            manifest = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
-            KubernetesObject(f"{name}-{suffix}", manifest, opts=after_pods)
+        subsets = [self._object("subset", metadata, *_subset(args))] if args.model.mesh else []
+        scaling = self._scaling(args)
+        deployment = self._pods(args, metadata, [*subsets, scaling])
+        after_pods = pulumi.ResourceOptions(depends_on=[deployment])
+        if args.version.autoscaling is not None:
+            spec = autoscaler(metadata["name"], args.version.autoscaling)
+            goes_first = pulumi.ResourceOptions.merge(after_pods, pulumi.ResourceOptions(replace_with=[scaling]))
+            self._object("autoscaler", metadata, "autoscaling/v2", "HorizontalPodAutoscaler", spec, goes_first)
+        if has_several_pods(args.version):
+            spec = disruption_budget(naming.version_selector(args.model.name, args.version.name))
+            self._object("disruption-budget", metadata, "policy/v1", "PodDisruptionBudget", spec, after_pods)
         self.register_outputs({})
 
-    def _pods(self, args: ModelVersionArgs, metadata: dict[str, Any]) -> KubernetesObject:
+    def _object(
+        self,
+        suffix: str,
+        metadata: dict[str, Any],
+        api_version: str,
+        kind: str,
+        spec: dict[str, Any],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> KubernetesObject:
+        return KubernetesObject(
+            f"{self._name}-{suffix}",
+            {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec},
+            opts=pulumi.ResourceOptions.merge(
+                self.child(pulumi.ResourceOptions(delete_before_replace=True)),  # all that is a version's has its name
+                opts,
+            ),
+        )
+
+    def _scaling(self, args: ModelVersionArgs) -> pulumi.Resource:
+        """Keep in the state who decides on the number of pods, so that a change of it takes the autoscaler away first.
+
+        Pulumi deletes last what is no longer declared. An autoscaler would live on while the Deployment is given the
+        config's count, and might take it back; so it goes with this, which is replaced before the Deployment changes.
+        """
+        decides = "autoscaler" if args.version.autoscaling else "config"
+        replaced = pulumi.ResourceOptions(replacement_trigger=decides, delete_before_replace=True)
+        return pulumi.Stash(f"{self._name}-scaling", input=decides, opts=self.child(replaced))
+
+    def _pods(
+        self, args: ModelVersionArgs, metadata: dict[str, Any], needed: Sequence[pulumi.Resource]
+    ) -> KubernetesObject:
         config = KubernetesObject(
             f"{self._name}-config",
             {
@@ -169,6 +209,8 @@ class ModelVersion(Component):
             "pulumi.com/timeoutSeconds": str(patience(args)),
             # What someone scaled by hand, or an autoscaler that is gone, is put back instead of ending in a conflict.
             "pulumi.com/patchForce": "true",
+            # Without a difference there would be no apply, and so no count, when an autoscaler of as many pods goes.
+            **({naming.SCALED_BY: "autoscaler"} if args.version.autoscaling else {}),
         }
         # An autoscaler's count stays what the autoscaler made it. The field has to be there all the same: an apply that
         # leaves out a field it had before removes it, and a Deployment without a count has one pod.
@@ -183,23 +225,17 @@ class ModelVersion(Component):
             },
             opts=self.child(
                 # X-vN is what operators look for
-                pulumi.ResourceOptions(delete_before_replace=True, ignore_changes=ignored)
+                pulumi.ResourceOptions(depends_on=[*needed], delete_before_replace=True, ignore_changes=ignored)
             ),
         )
 
 
-def _companions(args: ModelVersionArgs, deployment: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Yield what a version has beside its pods: the resource's suffix, API version, kind and spec of each."""
+def _subset(args: ModelVersionArgs) -> tuple[str, str, dict[str, Any]]:
+    """Return API version, kind and spec of what names a version's pods to the route."""
     selector = naming.version_selector(args.model.name, args.version.name)
-    if args.model.mesh:
-        subset = {"name": args.version.name, "labels": selector, **_ejection(args)}
-        host = naming.service_host(args.model.name, args.namespace)
-        yield "subset", naming.ISTIO_NETWORKING, "DestinationRule", {"host": host, "subsets": [subset]}
-    if args.version.autoscaling is not None:
-        scaling = autoscaler(deployment, args.version.autoscaling)
-        yield "autoscaler", "autoscaling/v2", "HorizontalPodAutoscaler", scaling
-    if has_several_pods(args.version):
-        yield "disruption-budget", "policy/v1", "PodDisruptionBudget", disruption_budget(selector)
+    subset = {"name": args.version.name, "labels": selector, **_ejection(args)}
+    host = naming.service_host(args.model.name, args.namespace)
+    return naming.ISTIO_NETWORKING, "DestinationRule", {"host": host, "subsets": [subset]}
 
 
 def _ejection(args: ModelVersionArgs) -> dict[str, Any]:

@@ -55,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "kubernetes:ServiceEntry": Kind("egress (ServiceEntry)"),
     "gcp:compute/firewall:Firewall": Kind("firewall rule"),
+    "scaling": Kind("note of who scales (Stash)"),
     "pulumi:pulumi:Stack": Kind("stack"),
 }
 _RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
@@ -64,6 +65,8 @@ _ADDRESS: Final = Kind("IP address", "Google may give it to somebody else")
 
 
 def _key(change: Change) -> str:
+    if change.type == "pulumi:index:Stash" and change.name.endswith("-scaling"):
+        return "scaling"
     package, _, rest = change.type.partition(":")
     return f"kubernetes:{rest.rsplit(':', 1)[-1]}" if package == "kubernetes" else change.type
 

@@ -154,8 +154,8 @@ def _merged(steps: list[Change]) -> Change:
     ops = {step.op for step in real}
     if not real:
         op = "same"
-    elif ops == {"delete-replaced"}:
-        op = "delete"  # what an interrupted replacement left
+    elif "delete-replaced" in ops and ops <= {"delete-replaced", "remove-pending-replace"}:
+        op = "delete"  # what an interrupted replacement left, or what goes with another that is replaced
     elif ops & _REPLACING or {"create", "delete"} <= ops:
         op = "replace"
     else:

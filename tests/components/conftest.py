@@ -33,6 +33,7 @@ class Registered:
     protect: bool
     ignore_changes: tuple[str, ...]
     replacement_trigger: Any
+    replace_with: frozenset[str]
     hooks: dict[str, list[str]]
     aliases: tuple[str, ...]
 
@@ -59,6 +60,7 @@ class Recorder(MockMonitor):
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
                 replacement_trigger=MessageToDict(request.replacement_trigger),
+                replace_with=frozenset(urn.rpartition("::")[2] for urn in request.replace_with),
                 aliases=tuple(alias.urn or alias.spec.parentUrn for alias in request.aliases),
                 hooks=MessageToDict(request.hooks, preserving_proto_field_name=True),
             )

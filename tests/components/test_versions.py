@@ -11,6 +11,7 @@ from tests.components.test_program import (
     DEPLOYMENT,
     DESTINATION_RULE,
     SERVICE,
+    STASH,
     VIRTUAL_SERVICE,
     deploy,
     needs,
@@ -51,6 +52,32 @@ def test_an_autoscaler_decides_on_the_pods_and_up_does_not_fight_it(record: Reco
     (metric,) = spec["metrics"]
     assert metric["containerResource"]["container"] == container(program)["name"]
     assert metric["containerResource"]["target"]["averageUtilization"] == 60
+
+
+def test_an_autoscaler_goes_with_the_note_of_who_scales_and_the_pods_are_counted_after_it(record: Record) -> None:
+    without, scaled = serving(record), serving(record, {"autoscaling": {"min": 2}})
+    triggers = {}
+    for program, key in ((without, "without"), (scaled, "scaled")):
+        note = next(each for each in program.of(STASH) if each.name == "inception-v1-scaling")
+        assert note.delete_before_replace
+        assert note.name in needs(program, program.one(DEPLOYMENT, "inception-v1"))
+        triggers[key] = note.replacement_trigger
+    assert triggers["without"] != triggers["scaled"]
+    assert scaled.one(AUTOSCALER).replace_with == {"inception-v1-scaling"}
+    before, after = (each.one(DEPLOYMENT, "inception-v1").inputs for each in (scaled, without))
+    assert before["spec"]["replicas"] == after["spec"]["replicas"] == 2
+    assert before != after, "nothing would be applied, and the autoscaler's last count would stay"
+    assert before["spec"]["template"] == after["spec"]["template"], "and no pod rolls for it"
+
+
+@pytest.mark.parametrize(("path", "hurries"), [("gs://my-models/inception", True), ("/models/inception", False)])
+def test_a_bucket_out_of_reach_is_told_within_a_short_load_timeout(
+    record: Record,
+    path: str,
+    hurries: bool,  # noqa: FBT001
+) -> None:
+    variables = container(serving(record, path=path)).get("env", [])
+    assert ({"name": "GCS_RETRY_CONFIG_MAX_RETRIES", "value": "3"} in variables) is hurries
 
 
 def test_a_count_that_was_scaled_by_hand_or_by_an_autoscaler_that_is_gone_is_put_back(record: Record) -> None:
@@ -151,6 +178,12 @@ def test_a_removed_pod_and_its_proxy_stay_for_the_longest_request(record: Record
     assert stays == DRAIN_PERIOD + seconds
     proxy = json.loads(pod(program)["metadata"]["annotations"]["proxy.istio.io/config"])
     assert proxy == {"holdApplicationUntilProxyStarts": True, "terminationDrainDuration": f"{stays}s"}
+
+
+def test_a_pod_counts_only_when_every_proxy_has_had_time_to_hear_of_it(record: Record) -> None:
+    for deployment in serving(record).of(DEPLOYMENT):
+        assert deployment.inputs["spec"]["minReadySeconds"] == 2
+        assert deployment.inputs["spec"]["progressDeadlineSeconds"] > 2, "Kubernetes refuses it otherwise"
 
 
 def test_up_waits_until_the_longest_request_of_a_removed_pod_has_ended(record: Record) -> None:

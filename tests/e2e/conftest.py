@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client, config
+from scipy.stats import binom
 
 from rollout.proxies import execute, proxy_weights
 from sandbox.stack import stack_of
@@ -27,8 +29,8 @@ MODEL = "half-plus"
 NAMESPACE = "models"
 HOST = f"{MODEL}.{NAMESPACE}.svc.cluster.local"
 PREDICT = f"http://{HOST}:8501/v1/models/{MODEL}:predict"
-# What each version answers to 1.0: half plus two, three, four.
-ANSWERS = {"v1": 2.5, "v2": 3.5, "v3": 4.5}
+# What each version answers to 1.0: half plus two, three, four, five; the last takes a while to load.
+ANSWERS = {"v1": 2.5, "v2": 3.5, "v3": 4.5, "v4": 5.5}
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,8 @@ class Cluster:
     admission: Any
 
     def caller(self) -> str:
-        pods = self.core.list_namespaced_pod("callers", label_selector="app=caller").items
-        running = [p for p in pods if p.status.phase == "Running" and p.metadata.deletion_timestamp is None]
-        assert len(running) == 1, f"callers: {[p.metadata.name for p in pods]}"
+        running = [pod for pod in self.staying("callers", "app=caller") if pod.status.phase == "Running"]
+        assert len(running) == 1, f"callers: {[pod.metadata.name for pod in running]}"
         return str(running[0].metadata.name)
 
     def send(self, requests: int, *extra: str, url: str = PREDICT) -> dict[str, Any]:
@@ -118,15 +119,10 @@ class Cluster:
         command += ["--connections", "16", *extra]
         return dict(json.loads(execute(self.core, "callers", self.caller(), "caller", command, seconds=300)))
 
-    def count(self, requests: int) -> dict[str, int]:
+    def count(self, requests: int, *extra: str, url: str = PREDICT) -> dict[str, int]:
         """Send requests and count the answers of each version; every request must be answered."""
-        report = self.send(requests)
-        versions = {answer: version for version, answer in ANSWERS.items()}
-        counts = dict.fromkeys(ANSWERS, 0)
-        for answer in report["answers"]:
-            assert answer["status"] == 200, report
-            counts[versions[json.loads(answer["body"])["predictions"][0]]] += answer["count"]
-        assert sum(counts.values()) == requests, report
+        counts = answered(self.send(requests, *extra, url=url))
+        assert sum(counts.values()) == requests, counts
         return counts
 
     def log(self, namespace: str, app: str, container: str | None = None) -> str:
@@ -140,17 +136,33 @@ class Cluster:
 
     def weights(self) -> dict[str, int]:
         """Return the weights that stand in the cluster's VirtualService."""
-        destinations = self.route()["spec"]["http"][0]["route"]
+        destinations = self.route()["spec"]["http"][-1]["route"]
         return {each["destination"]["subset"]: each.get("weight", 0) for each in destinations}
 
+    def staying(self, namespace: str, labels: str | None = None) -> list[Any]:
+        """Return the pods that nobody has removed yet; one that drains is still there, and goes by itself."""
+        found = self.core.list_namespaced_pod(namespace, label_selector=labels).items
+        return [pod for pod in found if pod.metadata.deletion_timestamp is None]
+
     def pods(self, *namespaces: str) -> dict[str, int]:
-        """Return restart counts by pod UID, sidecars included."""
+        """Return restart counts by UID of the pods that are there to stay, sidecars included."""
         found = {}
         for namespace in namespaces:
-            for pod in self.core.list_namespaced_pod(namespace).items:
+            for pod in self.staying(namespace):
                 statuses = [*(pod.status.container_statuses or []), *(pod.status.init_container_statuses or [])]
                 found[pod.metadata.uid] = sum(status.restart_count for status in statuses)
         return found
+
+
+def answered(report: dict[str, Any]) -> dict[str, int]:
+    """Return how many requests of a load client's report each version answered; all were answered, with 200."""
+    versions = {answer: version for version, answer in ANSWERS.items()}
+    counts = dict.fromkeys(ANSWERS, 0)
+    for answer in report["answers"]:
+        assert answer["status"] == 200, report
+        counts[versions[json.loads(answer["body"])["predictions"][0]]] += answer["count"]
+    assert sum(counts.values()) == report["requests"], report
+    return counts
 
 
 def sandbox_variables() -> dict[str, str]:
@@ -195,9 +207,9 @@ def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     stack.up("--refresh")
 
 
-@pytest.fixture
-def stack(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
-    """The stack, with its config put back after the test."""
+@contextmanager
+def put_back(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
+    """Give the stack away, and put its config back at the end of the block."""
     before = deployed.file.read_text()
     declared = set(deployed.get("models")[MODEL]["versions"])
     yield deployed
@@ -210,6 +222,19 @@ def stack(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
             deployed.up()
         deployed.file.write_text(before)
         deployed.up()
+
+
+@pytest.fixture
+def stack(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
+    """The stack, with its config put back after the test."""
+    with put_back(deployed, cluster) as stack:
+        yield stack
+
+
+def bounds(weight: int, requests: int) -> tuple[int, int]:
+    """Return the counts between which 99.9 % of all runs of so many requests fall."""
+    low, high = binom.interval(0.999, requests, weight / 100)
+    return int(low), int(high)
 
 
 def wait_for(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
@@ -231,7 +256,8 @@ def settle(cluster: Cluster, expected: dict[str, int], seconds: float = 15) -> N
 
 def models(versions: Sequence[str], **changes: dict[str, Any]) -> dict[str, Any]:
     """Return a `models` value with these versions of the one model, small and quick to start."""
-    small = {"requests": {"cpu": "10m", "memory": "32Mi"}}
+    # As in the stack that the sandbox comes up with, so that the pods that are there need not be made anew.
+    small = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
     entries = {
         name: {
             "model": int(name[1:]),

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.e2e
 
 BUCKET = "models-of-a-test"
 PATH = f"gs://{BUCKET}/half_plus"
-# What fails at once needs little time; the eleven tries at the metadata server, after which the reason is logged, 15 s.
+# What fails at once needs little time; four tries at the storage, after which the reason is logged, 10 s, and eleven at
+# the metadata server 15 s.
 SOON, LATER = {"loadTimeoutSeconds": 10}, {"loadTimeoutSeconds": 20}
 
 
@@ -85,6 +86,18 @@ def test_a_path_that_is_not_in_the_bucket_fails_up_with_the_reason(stack: Stack)
     failed = stack.up(check=False)
     assert failed.code != 0
     assert f"The specified path {PATH}-misspelt was not found." in failed.text, failed.text
+
+
+def test_a_bucket_that_cannot_be_reached_fails_up_with_the_reason(google: Google, stack: Stack) -> None:
+    google.stop("storage")
+    try:
+        stack.set(models=in_bucket(["v1"], v1=LATER), v2Weight=None)
+        failed = stack.up(check=False)
+    finally:
+        google.start_storage()
+    assert failed.code != 0
+    assert "All 3 retry attempts failed. The last failure:" in failed.text, failed.text
+    assert PATH in failed.text
 
 
 def test_without_the_egress_rule_no_model_is_loaded_and_up_says_why(google: Google, stack: Stack) -> None:

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from scipy.stats import binom
 
-from tests.e2e.conftest import HOST, NAMESPACE, Cluster, Stack, models, settle
+from tests.e2e.conftest import HOST, NAMESPACE, Cluster, Stack, bounds, models, settle
 
 REQUESTS = 10_000
 pytestmark = pytest.mark.e2e
-
-
-def bounds(weight: int) -> tuple[int, int]:
-    """Return the counts between which 99.9 % of all runs of `REQUESTS` fall."""
-    low, high = binom.interval(0.999, REQUESTS, weight / 100)
-    return int(low), int(high)
 
 
 def differences(diff: str) -> list[str]:
@@ -29,7 +22,7 @@ def test_requests_follow_the_configured_weight(stack: Stack, cluster: Cluster, w
     stack.up()
     settle(cluster, {"v1": 100 - weight, "v2": weight})
     counts = cluster.count(REQUESTS)
-    low, high = bounds(weight)
+    low, high = bounds(weight, REQUESTS)
     assert low <= counts["v2"] <= high
     assert counts["v3"] == 0
 
@@ -40,7 +33,7 @@ def test_three_versions_share_as_configured(stack: Stack, cluster: Cluster) -> N
     settle(cluster, {"v1": 70, "v2": 20, "v3": 10})
     counts = cluster.count(REQUESTS)
     for version, weight in (("v1", 70), ("v2", 20), ("v3", 10)):
-        low, high = bounds(weight)
+        low, high = bounds(weight, REQUESTS)
         assert low <= counts[version] <= high, counts
 
 

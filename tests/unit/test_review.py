@@ -132,6 +132,15 @@ def test_what_an_interrupted_replacement_left_is_deleted_and_never_passes() -> N
     assert result.code is ExitCode.MORE_THAN_WEIGHTS
 
 
+def test_an_autoscaler_that_leaves_the_config_is_deleted_and_the_note_of_it_is_no_key() -> None:
+    autoscaler, note = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler", "pulumi:index:Stash"
+    gone = [step(op, autoscaler, "inception-v1-autoscaler", {}) for op in ("delete-replaced", "remove-pending-replace")]
+    markdown = reviewed(*gone, step("replace", note, "inception-v1-scaling", {"input": "a"}, {"input": "b"}))
+    assert "CAUTION" not in markdown
+    assert "- delete HorizontalPodAutoscaler `inception-v1-autoscaler`" in markdown
+    assert "note of who scales (Stash) `inception-v1-scaling`" in markdown
+
+
 def test_a_preview_that_failed_without_a_word_does_not_pass() -> None:
     events: list[dict[str, Any]] = [
         {"resourcePreEvent": {"metadata": STEP | {"old": STEP["oldState"], "new": STEP["newState"]}}},
