@@ -172,12 +172,16 @@ def variables() -> dict[str, str]:
     return sandbox_variables()
 
 
-@pytest.fixture(scope="session")
-def cluster(variables: dict[str, str]) -> Cluster:
-    config.load_kube_config(variables["KUBECONFIG"])  # type: ignore[no-untyped-call]
+def cluster_of(kubeconfig: str) -> Cluster:
+    config.load_kube_config(kubeconfig)  # type: ignore[no-untyped-call]
     return Cluster(
         client.CoreV1Api(), client.AppsV1Api(), client.CustomObjectsApi(), client.AdmissionregistrationV1Api()
     )
+
+
+@pytest.fixture(scope="session")
+def cluster(variables: dict[str, str]) -> Cluster:
+    return cluster_of(variables["KUBECONFIG"])
 
 
 @pytest.fixture(scope="session")
@@ -194,21 +198,26 @@ def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     stack.up("--refresh")
 
 
+def put_back(stack: Stack, cluster: Cluster, before: str) -> None:
+    """Bring the stack to the text of a config that it had before, whatever it has now."""
+    stack.file.write_text(before)
+    declared = set(stack.get("models")[MODEL]["versions"])
+    used = {version for version, weight in cluster.weights().items() if weight}
+    if used - declared:
+        # A version is not removed while it has traffic, so its weight goes first.
+        stack.set(models=models(sorted(declared | used)))
+        stack.up()
+        stack.file.write_text(before)
+    stack.up()
+
+
 @pytest.fixture
 def stack(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
     """The stack, with its config put back after the test."""
     before = deployed.file.read_text()
-    declared = set(deployed.get("models")[MODEL]["versions"])
     yield deployed
     if deployed.file.read_text() != before:
-        used = {version for version, weight in cluster.weights().items() if weight}
-        if used - declared:
-            # A version is not removed while it has traffic, so its weight goes first.
-            deployed.file.write_text(before)
-            deployed.set(models=models(sorted(declared | used)))
-            deployed.up()
-        deployed.file.write_text(before)
-        deployed.up()
+        put_back(deployed, cluster, before)
 
 
 def wait_for(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
