@@ -88,6 +88,19 @@ class Stack:
         assert not check or ended.code == 0, f"pulumi {' '.join(words)} ended with {ended.code}:\n{ended.text}"
         return ended
 
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own, so that it can be killed with all that it has started."""
+        return subprocess.Popen(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def up(self, *words: str, check: bool = True) -> Ended:
         return self.run("up", "--yes", "--skip-preview", *words, check=check)
 
