@@ -101,7 +101,8 @@ class Row:
         requests: sent and ended.
         answers: how many each version answered.
         failures: what is known of those that failed.
-        seconds: that its `pulumi up` took; None for the first, which is there before the load.
+        seconds: that its `pulumi up` took; None for the first, which is there before the load, and for one that was
+            interrupted.
     """
 
     step: str
@@ -131,7 +132,7 @@ class Run:
 
     Attributes:
         rows: of the steps that have ended.
-        step: the name of the one that goes on.
+        step: the name of the last one that began.
         proxy_log: what the caller's proxy logged of failed requests.
     """
 
@@ -161,7 +162,7 @@ def go(
     """Take the program through the steps, spread evenly over the requests, and account for each in `run`.
 
     Args:
-        run: gets a row when a step has ended, so that an interrupted run has those that were.
+        run: gets a row for each step, also of an interrupted run for those that there were.
         program: the stack; it is left as the last step has it.
         requests: to send at least; more where an `up` takes longer than its share of them.
         rate: requests a second.
@@ -174,16 +175,18 @@ def go(
     _apply(run, program, steps[0])
     with Load(URL, INPUT, rate, heard) as load:
         mark, seconds = 0, None
-        for number, step in enumerate(steps[1:], start=1):
-            load.wait(number * requests // len(steps))
-            began = load.mark()
-            run.rows.append(Row.of(run.step, load.since(mark, began), seconds))
-            mark, seconds = began, _apply(run, program, step)
-        load.wait(requests)
-        began = load.mark()
-        run.rows.append(Row.of(run.step, load.since(mark, began), seconds))
-        if run.failed:
-            run.proxy_log = load.proxy_log()
+        try:
+            for number, step in enumerate(steps[1:], start=1):
+                load.wait(number * requests // len(steps))
+                began = load.mark()
+                run.rows.append(Row.of(run.step, load.since(mark, began), seconds))
+                mark, seconds = began, None
+                seconds = _apply(run, program, step)
+            load.wait(requests)
+        finally:
+            run.rows.append(Row.of(run.step, load.since(mark), seconds))
+            if run.failed:
+                run.proxy_log = load.proxy_log()
 
 
 def _apply(run: Run, program: Program, step: Step) -> float:

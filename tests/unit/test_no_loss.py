@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from kubernetes import client
@@ -130,3 +130,53 @@ def test_an_account_that_is_not_whole_is_no_account(said: int | None, monkeypatc
     monkeypatch.setattr(load._follower, "join", lambda _: None)
     with pytest.raises(Exception, match=f"50 requests by the second, {said} in all"):
         load.__exit__(None)
+
+
+class Played(Load):
+    """A load whose requests are all sent while somebody waits for them, and are all answered by v1."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wait(self, requests: int) -> None:
+        missing = requests - self.requests
+        self._hear(report(missing, (200, V1, missing)))
+
+    def mark(self) -> int:
+        return len(self._seconds)
+
+
+class Changed:
+    """A stack that notes what it is brought to; it fails at the up with the number `fails`."""
+
+    def __init__(self, fails: int = 99) -> None:
+        self.fails, self.weights = fails, [0]
+
+    def set(self, **values: Any) -> None:
+        self.weights.append(values["v2Weight"] or 0)
+
+    def up(self) -> None:
+        assert len(self.weights) - 1 != self.fails, "pulumi up ended with 255"
+
+
+def test_steps_are_spread_over_the_requests_and_each_is_an_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(no_loss, "Load", Played)
+    run, program = Run(), Changed()
+    no_loss.go(run, program, 1000, 10, steps=STEPS[:6])
+    assert [row.step for row in run.rows] == [step.name for step in STEPS[:6]]
+    assert [row.requests for row in run.rows] == [166, 167, 167, 166, 167, 167]
+    assert [row.seconds is None for row in run.rows] == [True] + 5 * [False]
+    assert program.weights == [0, 0, 0, 5, 25, 50, 100]
+
+
+def test_a_run_that_breaks_off_accounts_for_what_it_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(no_loss, "Load", Played)
+    run = Run()
+    with pytest.raises(AssertionError, match="ended with 255"):
+        no_loss.go(run, Changed(fails=4), 1000, 10, steps=STEPS[:5])
+    assert [row.step for row in run.rows] == ["v1 alone", "add v2 at 0 %", "v2 to 5 %", "v2 to 25 %"]
+    assert [row.requests for row in run.rows] == [200, 200, 200, 0]
+    assert run.rows[-1].seconds is None
