@@ -38,6 +38,16 @@ class Ended:
     code: int
     text: str
 
+    @classmethod
+    def of(cls, started: subprocess.Popen[str]) -> Ended:
+        """Wait for a command's end."""
+        try:
+            text, _ = started.communicate(timeout=600)
+        except BaseException:
+            started.kill()
+            raise
+        return cls(started.returncode, text)
+
     @property
     def changes(self) -> dict[str, int]:
         """Pulumi's own summary: resources by what was done, e.g. {"updated": 1, "unchanged": 30}."""
@@ -72,24 +82,8 @@ class Stack:
         config = [] if words[0] in {"stack", "cancel"} else ["--config-file", str(self.file)]
         return ["pulumi", *words, *config, "--stack", self.name, "--non-interactive", "--color", "never"]
 
-    def run(self, *words: str, check: bool = True) -> Ended:
-        ran = subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        ended = Ended(ran.returncode, ran.stdout)
-        assert not check or ended.code == 0, f"pulumi {' '.join(words)} ended with {ended.code}:\n{ended.text}"
-        return ended
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command in a process group of its own, so that it can be killed with all that it has started."""
+    def start(self, *words: str, alone: bool = True) -> subprocess.Popen[str]:
+        """Start a command; alone in a process group, it can be killed with all that it has started."""
         return subprocess.Popen(
             self.command(*words),
             cwd=self.folder,
@@ -98,8 +92,14 @@ class Stack:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
+            start_new_session=alone,
         )
+
+    def run(self, *words: str, check: bool = True) -> Ended:
+        with self.start(*words, alone=False) as started:
+            ended = Ended.of(started)
+        assert not check or ended.code == 0, f"pulumi {' '.join(words)} ended with {ended.code}:\n{ended.text}"
+        return ended
 
     def up(self, *words: str, check: bool = True) -> Ended:
         return self.run("up", "--yes", "--skip-preview", *words, check=check)

@@ -16,16 +16,16 @@ from bench.load import Account, Load
 from sandbox import node
 from sandbox.errors import SandboxError
 from sandbox.state import running_state
-from tests.e2e.conftest import MODEL, NAMESPACE, Cluster, Stack, settle, wait_for
+from tests.e2e.conftest import MODEL, NAMESPACE, Cluster, Ended, Stack, settle, wait_for
 
 RATE = 150  # requests a second, each sent once: nobody retries
 ISTIO = "istio-system"
 pytestmark = pytest.mark.e2e
 
 
-def state(*versions: str, path: str | None = None, replicas: int = 1, **weights: int) -> dict[str, Any]:
-    """Return the config of the model of bench/no-loss with these versions, v1 the stable one."""
-    own = {name: {"replicas": replicas} for name in versions}
+def state(weights: dict[str, int], path: str | None = None, replicas: int = 1) -> dict[str, Any]:
+    """Return the config of the model of bench/no-loss, with v1 the stable version beside those with weights."""
+    own = {name: {"replicas": replicas} for name in ("v1", *weights)}
     config = no_loss.Step("", own, "v1", weights).config()
     if path is not None:
         config["models"][MODEL]["path"] = path
@@ -75,28 +75,29 @@ def kill_api_server(cluster: Cluster) -> None:
     subprocess.run(command, check=True)
 
 
-def finish(started: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = started.communicate(timeout=300)
-    return started.returncode, output
+def begin(stack: Stack, cluster: Cluster, weights: dict[str, int]) -> subprocess.Popen[str]:
+    """Begin an `up` that adds v3 with its weight; return when its pods are made and the route is still to come."""
 
+    def made() -> bool:
+        found = cluster.apps.list_namespaced_deployment(NAMESPACE).items
+        return any(each.metadata.name == f"{MODEL}-v3" for each in found)
 
-def exists(cluster: Cluster, deployment: str) -> bool:
-    found = cluster.apps.list_namespaced_deployment(NAMESPACE).items
-    return any(each.metadata.name == deployment for each in found)
+    stack.set(**state(weights))
+    started = stack.start("up", "--yes", "--skip-preview")
+    wait_for(made, "the new version's Deployment")
+    return started
 
 
 def test_a_step_ends_when_a_killed_istiod_is_back_and_requests_do_not_wait_for_it(
     stack: Stack, cluster: Cluster
 ) -> None:
-    stack.set(**state("v1", "v2", v2=20))
+    stack.set(**state({"v2": 20}))
     stack.up()
     with load() as sent:
-        stack.set(**state("v1", "v2", "v3", v2=20, v3=10))
-        step = stack.start("up", "--yes", "--skip-preview")
-        wait_for(lambda: exists(cluster, f"{MODEL}-v3"), "the new version's Deployment")
+        step = begin(stack, cluster, {"v2": 20, "v3": 10})
         kill_istiod(cluster)
-        code, said = finish(step)
-        assert code == 0, said
+        ended = Ended.of(step)
+        assert ended.code == 0, ended.text
         settle(cluster, {"v1": 70, "v2": 20, "v3": 10}, seconds=60)
         answers = sent.sent_in(5).answers
     account = sent.since(0)
@@ -105,7 +106,7 @@ def test_a_step_ends_when_a_killed_istiod_is_back_and_requests_do_not_wait_for_i
 
 
 def test_a_step_without_istiod_fails_by_its_name_and_the_next_up_makes_it(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state("v1", "v2", v2=10))
+    stack.set(**state({"v2": 10}))
     stack.up()
     with load() as sent:
         try:
@@ -126,17 +127,15 @@ def test_a_step_without_istiod_fails_by_its_name_and_the_next_up_makes_it(stack:
 
 
 def test_an_up_that_the_api_server_leaves_is_finished_by_the_next(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state("v1", "v2", v2=20))
+    stack.set(**state({"v2": 20}))
     stack.up()
     with load() as sent:
-        stack.set(**state("v1", "v2", "v3", v2=30, v3=10))
-        step = stack.start("up", "--yes", "--skip-preview")
-        wait_for(lambda: exists(cluster, f"{MODEL}-v3"), "the new version's Deployment")
+        step = begin(stack, cluster, {"v2": 30, "v3": 10})
         kill_api_server(cluster)
-        code, said = finish(step)
+        ended = Ended.of(step)
         wait_for(lambda: answering(cluster), "the API server")
-        if code != 0:
-            print(said)
+        if ended.code != 0:
+            print(ended.text)
             stack.up()
         settle(cluster, {"v1": 60, "v2": 30, "v3": 10}, seconds=60)
     account = sent.since(0)
@@ -145,7 +144,7 @@ def test_an_up_that_the_api_server_leaves_is_finished_by_the_next(stack: Stack, 
 
 
 def test_a_pod_that_is_deleted_takes_no_request_with_it(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state("v1", "v2", replicas=2, v2=50))
+    stack.set(**state({"v2": 50}, replicas=2))
     stack.up()
     with load() as sent:
         sent.sent_in(2)
@@ -170,7 +169,7 @@ def gone(cluster: Cluster, pod: str) -> bool:
 
 
 def test_a_version_that_crashes_at_25_percent_takes_no_more_than_its_share(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state("v1", "v2", path="/models/flaky", v2=0))
+    stack.set(**state({"v2": 0}, path="/models/flaky"))
     stack.up()
     with load() as sent:
         stack.set(v2Weight=25)
