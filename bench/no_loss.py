@@ -73,6 +73,8 @@ _V1_V2: _Versions = {"v1": {}, "v2": {}}
 _V2: _Versions = {"v2": {}}
 _V2_V3: _Versions = {"v2": {}, "v3": {}}
 
+# The stack as the checkout has it gives v2 a share, and a version is not removed with its share.
+BEFORE = Step("before", _V1_V2, "v1")
 STEPS = (
     Step("v1 alone", _V1, "v1"),
     Step("add v2 at 0 %", _V1_V2, "v1", {"v2": 0}),
@@ -172,6 +174,7 @@ def go(
     Raises:
         LoadError: the load did not run.
     """
+    _apply(run, program, BEFORE)
     _apply(run, program, steps[0])
     with Load(URL, INPUT, rate, heard) as load:
         mark, seconds = 0, None

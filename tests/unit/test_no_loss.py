@@ -169,14 +169,14 @@ def test_steps_are_spread_over_the_requests_and_each_is_an_up(monkeypatch: pytes
     assert [row.step for row in run.rows] == [step.name for step in STEPS[:6]]
     assert [row.requests for row in run.rows] == [166, 167, 167, 166, 167, 167]
     assert [row.seconds is None for row in run.rows] == [True] + 5 * [False]
-    assert program.weights == [0, 0, 0, 5, 25, 50, 100]
+    assert program.weights == [0, 0, 0, 0, 5, 25, 50, 100]
 
 
 def test_a_run_that_breaks_off_accounts_for_what_it_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(no_loss, "Load", Played)
     run = Run()
     with pytest.raises(AssertionError, match="ended with 255"):
-        no_loss.go(run, Changed(fails=4), 1000, 10, steps=STEPS[:5])
+        no_loss.go(run, Changed(fails=5), 1000, 10, steps=STEPS[:5])
     assert [row.step for row in run.rows] == ["v1 alone", "add v2 at 0 %", "v2 to 5 %", "v2 to 25 %"]
     assert [row.requests for row in run.rows] == [200, 200, 200, 0]
     assert run.rows[-1].seconds is None
