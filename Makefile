@@ -28,8 +28,8 @@ test: check go-test
 	@$(RUN) sandbox test
 
 check: venv
-	@$(RUN) ruff check --quiet . bench/step bench/scale
-	@$(RUN) ruff format --quiet --check . bench/step bench/scale
+	@$(RUN) ruff check --quiet . bench/step bench/scale bench/no-loss
+	@$(RUN) ruff format --quiet --check . bench/step bench/scale bench/no-loss
 	@$(RUN) mypy
 	@$(RUN) mypy .github/scripts/*.py
 	@$(RUN) pytest -q tests/unit tests/components

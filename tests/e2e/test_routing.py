@@ -24,9 +24,9 @@ from tests.e2e.conftest import (
     NAMESPACE,
     Cluster,
     Stack,
+    borrowed,
     bounds,
     models,
-    put_back,
     settle,
     wait_for,
 )
@@ -60,7 +60,7 @@ def url(model: str) -> str:
 
 @pytest.fixture(scope="module")
 def routed(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
-    with put_back(deployed, cluster) as stack:
+    with borrowed(deployed, cluster) as stack:
         stack.set(models=served(), host=OUTSIDE, plainHttp=True, v2Weight=None)
         stack.set(**{f"{MODEL}:v2Weight": 0, "strict:v2Weight": 40})
         stack.up()
@@ -187,7 +187,7 @@ def test_each_model_has_weights_of_its_own(cluster: Cluster) -> None:
 
 
 def test_a_weight_moves_one_model_in_the_mesh_and_at_the_gateway_alike(routed: Stack, cluster: Cluster) -> None:
-    with put_back(routed, cluster) as stack:
+    with borrowed(routed, cluster) as stack:
         stack.set(**{f"{MODEL}:v2Weight": 25})
         assert stack.up().changes["updated"] == 1
         settle(cluster, {"v1": 75, "v2": 25})
