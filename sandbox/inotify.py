@@ -1,4 +1,4 @@
-"""How many inotify instances a user may have: each proxy's agent takes two, and Linux gives 128 on most machines."""
+"""How many inotify instances a user may have: a proxy takes three, and Linux gives 128 on many machines."""
 
 from __future__ import annotations
 
