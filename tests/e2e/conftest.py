@@ -226,14 +226,13 @@ def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 def put_back(stack: Stack, cluster: Cluster, before: str) -> None:
     """Bring the stack to the text of a config that it had before, whatever it has now."""
-    stack.file.write_text(before)
-    declared = set(stack.get("models")[MODEL]["versions"])
+    declared = set(yaml.safe_load(before)["config"]["tfserving-mesh:models"][MODEL]["versions"])
     used = {version for version, weight in cluster.weights().items() if weight}
     if used - declared:
-        # A version is not removed while it has traffic, so its weight goes first.
-        stack.set(models=models(sorted(declared | used)))
+        # A version is not removed while it has traffic, so its weight goes first, on the pods that there are.
+        stack.set(**{f"{version}Weight": 0 for version in used - declared})
         stack.up()
-        stack.file.write_text(before)
+    stack.file.write_text(before)
     stack.up()
 
 
@@ -267,11 +266,11 @@ def wait_for(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
         time.sleep(0.3)
 
 
-def settle(cluster: Cluster, expected: dict[str, int], seconds: float = 15) -> None:
-    """Wait until the calling pod's proxy has the weights."""
+def settle(cluster: Cluster, expected: dict[str, int], seconds: float = 15, pod: str | None = None) -> None:
+    """Wait until the proxy of a pod that calls has the weights; without a name it is the one that waits to be asked."""
     deadline = time.monotonic() + seconds
     wanted = {version: weight for version, weight in expected.items() if weight}
-    while (have := proxy_weights(cluster.core, "callers", cluster.caller(), HOST, 8501)) != wanted:
+    while (have := proxy_weights(cluster.core, "callers", pod or cluster.caller(), HOST, 8501)) != wanted:
         assert time.monotonic() < deadline, f"the proxy has {have}, not {wanted}, after {seconds} s"
         time.sleep(0.2)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,11 +11,11 @@ from kubernetes import client
 from scipy.stats import binom
 
 from bench import no_loss
-from bench.load import Account, Load
+from bench.load import NAME, Account, Load
 from sandbox import node
 from sandbox.errors import SandboxError
 from sandbox.state import running_state
-from tests.e2e.conftest import MODEL, NAMESPACE, Cluster, Ended, Stack, settle, wait_for
+from tests.e2e.conftest import MODEL, NAMESPACE, Cluster, Ended, Stack, put_back, settle, wait_for
 
 RATE = 150  # requests a second, each sent once: nobody retries
 ISTIO = "istio-system"
@@ -75,89 +74,17 @@ def kill_api_server(cluster: Cluster) -> None:
     subprocess.run(command, check=True)
 
 
-def begin(stack: Stack, cluster: Cluster, weights: dict[str, int]) -> subprocess.Popen[str]:
-    """Begin an `up` that adds v3 with its weight; return when its pods are made and the route is still to come."""
+def begin(stack: Stack, cluster: Cluster, config: dict[str, Any], version: str, pods: int) -> subprocess.Popen[str]:
+    """Begin an `up`; return when it has asked for a version's pods, and the route is still to come."""
 
-    def made() -> bool:
+    def asked() -> bool:
         found = cluster.apps.list_namespaced_deployment(NAMESPACE).items
-        return any(each.metadata.name == f"{MODEL}-v3" for each in found)
+        return any(each.metadata.name == f"{MODEL}-{version}" and each.spec.replicas == pods for each in found)
 
-    stack.set(**state(weights))
+    stack.set(**config)
     started = stack.start("up", "--yes", "--skip-preview")
-    wait_for(made, "the new version's Deployment")
+    wait_for(asked, f"the Deployment of {version}")
     return started
-
-
-def test_a_step_ends_when_a_killed_istiod_is_back_and_requests_do_not_wait_for_it(
-    stack: Stack, cluster: Cluster
-) -> None:
-    stack.set(**state({"v2": 20}))
-    stack.up()
-    with load() as sent:
-        step = begin(stack, cluster, {"v2": 20, "v3": 10})
-        kill_istiod(cluster)
-        ended = Ended.of(step)
-        assert ended.code == 0, ended.text
-        settle(cluster, {"v1": 70, "v2": 20, "v3": 10}, seconds=60)
-        answers = sent.sent_in(5).answers
-    account = sent.since(0)
-    assert account.failed == 0, told(account)
-    assert set(answers) == set(no_loss.ANSWERS), answers
-
-
-def test_a_step_without_istiod_fails_by_its_name_and_the_next_up_makes_it(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state({"v2": 10}))
-    stack.up()
-    with load() as sent:
-        try:
-            cluster.apps.patch_namespaced_deployment_scale("istiod", ISTIO, {"spec": {"replicas": 0}})
-            kill_istiod(cluster)
-            stack.set(v2Weight=40)
-            refused = stack.up(check=False)
-            assert refused.code != 0
-            assert "istiod" in refused.text, refused.text
-            assert cluster.weights() == {"v1": 90, "v2": 10}
-        finally:
-            cluster.apps.patch_namespaced_deployment_scale("istiod", ISTIO, {"spec": {"replicas": 1}})
-        wait_for(ready(cluster, ISTIO, "istiod"), "istiod")
-        stack.up()
-        settle(cluster, {"v1": 60, "v2": 40}, seconds=60)
-    account = sent.since(0)
-    assert account.failed == 0, told(account)
-
-
-def test_an_up_that_the_api_server_leaves_is_finished_by_the_next(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state({"v2": 20}))
-    stack.up()
-    with load() as sent:
-        step = begin(stack, cluster, {"v2": 30, "v3": 10})
-        kill_api_server(cluster)
-        ended = Ended.of(step)
-        wait_for(lambda: answering(cluster), "the API server")
-        if ended.code != 0:
-            print(ended.text)
-            stack.up()
-        settle(cluster, {"v1": 60, "v2": 30, "v3": 10}, seconds=60)
-    account = sent.since(0)
-    assert account.failed == 0, told(account)
-    assert set(stack.up("--refresh").changes) == {"unchanged"}
-
-
-def test_a_pod_that_is_deleted_takes_no_request_with_it(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state({"v2": 50}, replicas=2))
-    stack.up()
-    with load() as sent:
-        sent.sent_in(2)
-        for version in ("v1", "v2"):
-            selector = f"app={MODEL},version={version}"
-            pods = cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items
-            assert len(pods) == 2, selector
-            cluster.core.delete_namespaced_pod(pods[0].metadata.name, NAMESPACE)
-            # Until it has gone: it serves on for a while, and is killed at the end of its grace period.
-            wait_for(partial(gone, cluster, pods[0].metadata.name), "the pod to go")
-        sent.sent_in(2)
-    account = sent.since(0)
-    assert account.failed == 0, told(account)
 
 
 def gone(cluster: Cluster, pod: str) -> bool:
@@ -168,20 +95,102 @@ def gone(cluster: Cluster, pod: str) -> bool:
     return False
 
 
-def test_a_version_that_crashes_at_25_percent_takes_no_more_than_its_share(stack: Stack, cluster: Cluster) -> None:
-    stack.set(**state({"v2": 0}, path="/models/flaky"))
-    stack.up()
+@pytest.fixture(scope="module")
+def rollout(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
+    """The stack; it is put back after the last of these tests alone, each of which says all that it needs."""
+    before = deployed.file.read_text()
+    yield deployed
+    put_back(deployed, cluster, before)
+
+
+def test_a_step_ends_when_a_killed_istiod_is_back_and_requests_do_not_wait_for_it(
+    rollout: Stack, cluster: Cluster
+) -> None:
+    rollout.set(**state({"v2": 20}))
+    rollout.up()
     with load() as sent:
-        stack.set(v2Weight=25)
-        stack.up()
-        settle(cluster, {"v1": 75, "v2": 25})
-        worst = sent.sent_in(20)
-        # What docs/canary.md says to run.
-        stack.set(v2Weight=0)
-        stack.up()
-        settle(cluster, {"v1": 100})
+        step = begin(rollout, cluster, state({"v2": 20, "v3": 10}), "v3", 1)
+        kill_istiod(cluster)
+        ended = Ended.of(step)
+        assert ended.code == 0, ended.text
+        # A proxy comes back to istiod by itself, after half a minute at most.
+        settle(cluster, {"v1": 70, "v2": 20, "v3": 10}, seconds=60, pod=NAME)
+        answers = sent.sent_in(3).answers
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+    assert set(answers) == set(no_loss.ANSWERS), answers
+
+
+def test_a_step_without_istiod_fails_by_its_name_and_the_next_up_makes_it(rollout: Stack, cluster: Cluster) -> None:
+    rollout.set(**state({"v2": 10, "v3": 0}))
+    rollout.up()
+    with load() as sent:
+        try:
+            cluster.apps.patch_namespaced_deployment_scale("istiod", ISTIO, {"spec": {"replicas": 0}})
+            kill_istiod(cluster)
+            rollout.set(v2Weight=40)
+            refused = rollout.up(check=False)
+            assert refused.code != 0
+            assert "istiod" in refused.text, refused.text
+            assert cluster.weights() == {"v1": 90, "v2": 10, "v3": 0}
+        finally:
+            cluster.apps.patch_namespaced_deployment_scale("istiod", ISTIO, {"spec": {"replicas": 1}})
+        wait_for(ready(cluster, ISTIO, "istiod"), "istiod")
+        rollout.up()
+        settle(cluster, {"v1": 60, "v2": 40}, seconds=60, pod=NAME)
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+
+
+def test_an_up_that_the_api_server_leaves_is_finished_by_the_next(rollout: Stack, cluster: Cluster) -> None:
+    rollout.set(**state({"v2": 40}))
+    rollout.up()
+    with load() as sent:
+        step = begin(rollout, cluster, state({"v2": 50}, replicas=2), "v2", 2)
+        kill_api_server(cluster)
+        ended = Ended.of(step)
+        wait_for(lambda: answering(cluster), "the API server")
+        if ended.code != 0:
+            print(ended.text)
+            rollout.up()
+        settle(cluster, {"v1": 50, "v2": 50}, seconds=60, pod=NAME)
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+    assert set(rollout.up("--refresh").changes) == {"unchanged"}
+
+
+def test_a_pod_that_is_deleted_takes_no_request_with_it(rollout: Stack, cluster: Cluster) -> None:
+    rollout.set(**state({"v2": 50}, replicas=2))
+    rollout.up()
+    with load() as sent:
         sent.sent_in(1)
-        after = sent.sent_in(5)
+        deleted = []
+        for version in ("v1", "v2"):
+            selector = f"app={MODEL},version={version}"
+            pods = cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items
+            deleted.append(pods[0].metadata.name)
+            cluster.core.delete_namespaced_pod(deleted[-1], NAMESPACE)
+        # They serve on for a while, and are killed at the end of their grace period.
+        wait_for(lambda: all(gone(cluster, pod) for pod in deleted), "the pods to go")
+        sent.sent_in(2)
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+
+
+def test_a_version_that_crashes_at_25_percent_takes_no_more_than_its_share(rollout: Stack, cluster: Cluster) -> None:
+    rollout.set(**state({"v2": 0}, path="/models/flaky"))
+    rollout.up()
+    with load() as sent:
+        rollout.set(v2Weight=25)
+        rollout.up()
+        settle(cluster, {"v1": 75, "v2": 25}, pod=NAME)
+        worst = sent.sent_in(15)
+        # What docs/canary.md says to run.
+        rollout.set(v2Weight=0)
+        rollout.up()
+        settle(cluster, {"v1": 100}, pod=NAME)
+        sent.sent_in(1)
+        after = sent.sent_in(3)
     v1, v2, _ = no_loss.ANSWERS
     low, high = binom.interval(0.999, worst.requests, 0.25)
     assert worst.failed > low / 2, "it did not crash often enough to show anything"

@@ -58,5 +58,5 @@ def test_the_next_up_finishes_what_a_killed_one_began(stack: Stack, cluster: Clu
         deployments = cluster.apps.list_namespaced_deployment(NAMESPACE).items
         ready = {each.metadata.labels["version"]: each.status.ready_replicas for each in deployments}
         assert ready == pods, f"turn {turn}: {said}"
-        assert set(stack.up("--refresh").changes) == {"unchanged"}, f"turn {turn}: {said}"
+    assert set(stack.up("--refresh").changes) == {"unchanged"}, said
     assert killed >= MOMENTS // 2, f"only {killed} were killed before they ended: {said}"
