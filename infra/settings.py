@@ -8,8 +8,6 @@ that mends it.
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-import pulumi
-from pulumi.runtime import config as runtime
 from pydantic import Field
 
 from infra import config_fields as fields
@@ -216,6 +214,9 @@ def load() -> Settings:
     Raises:
         SettingsError: with all that is wrong in it.
     """
+    import pulumi  # who only parses, to roll back for instance, need not wait for it
+    from pulumi.runtime import config as runtime
+
     values = {**runtime.get_config_env(), **runtime.CONFIG.get()}
     secrets = {*runtime.get_config_secret_keys_env(), *filter(runtime.is_config_secret, values)}
     return parse(values, project=pulumi.get_project(), stack=pulumi.get_stack(), secrets=secrets)
