@@ -15,6 +15,7 @@ from infra.config_errors import Problem, Remove, Report, Set, SettingsError, clo
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
 from infra.config_names import declare
+from infra.config_rollout import RolloutSettings
 from infra.config_serving import check_ingress, check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
@@ -112,6 +113,7 @@ class StackInput(Section):
     host: fields.OuterHost = ""
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
     egress: EgressSettings = Field(default_factory=EgressSettings)
+    rollout: RolloutSettings = Field(default_factory=RolloutSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)
 
 
@@ -194,6 +196,7 @@ class Settings(Section):
         namespace: where the models live.
         image: the model server's, for models that name none.
         host: the name that callers outside the mesh use; None lets nobody in.
+        rollout: what a canary's step may be.
     """
 
     project: str
@@ -205,6 +208,7 @@ class Settings(Section):
     image: str
     host: str | None
     egress: EgressSettings
+    rollout: RolloutSettings
     models: tuple[ModelSettings, ...]
 
 
@@ -264,6 +268,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         image=given.image,
         host=given.host or None,
         egress=given.egress,
+        rollout=given.rollout,
         models=models,
     )
 
