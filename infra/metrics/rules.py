@@ -15,7 +15,7 @@ Rule = dict[str, Any]
 
 PROXIES_JOB: Final = "tfserving-proxies"
 SERVERS_JOB: Final = "tfserving-servers"
-ROUTES_JOB: Final = "tfserving-routes"
+EXPORTER_JOB: Final = "tfserving-exporter"
 ISTIOD_JOB: Final = "tfserving-istiod"
 
 _VERSION: Final = ", ".join(series.VERSION_LABELS)
@@ -57,14 +57,8 @@ def _models(namespace: str, telemetry: Telemetry) -> Iterator[Rule]:
         "envoy_cluster_upstream_rq_(pending_)?active", namespace, f"{naming.GRPC_PORT}|{naming.HTTP_PORT}"
     )
     yield _rule(series.IN_FLIGHT, f"sum by ({_VERSION}) ({waiting}) or 0 * {series.WEIGHT}")
-    every, ready = _pods(namespace), _pods(namespace, ', ready="true"')
-    yield _rule(series.LOADED, f"{ready} / {every} or 0 * {every} or 0 * {series.WEIGHT}")
-
-
-def _pods(namespace: str, more: str = "") -> str:
-    """Return the number of each version's pods; one is ready when its model is AVAILABLE."""
-    jobs = f"{PROXIES_JOB}|{SERVERS_JOB}"
-    return f'count by ({_VERSION}) (up{{job=~"{jobs}", namespace="{namespace}", model!=""{more}}})'
+    pods = f"sum by ({_VERSION}) (tfserving_pods_available) / (sum by ({_VERSION}) (tfserving_pods) > 0)"
+    yield _rule(series.LOADED, f"{pods} or 0 * {series.WEIGHT}")
 
 
 def _servers(namespace: str) -> Iterator[Rule]:

@@ -28,7 +28,7 @@ class Bench(Rules):
 
     def route(self, exceptions: int = 0, **weights: int) -> None:
         for version, weight in weights.items():
-            labels = f'namespace="models", model="inception", version="{version}", job="tfserving-routes"'
+            labels = f'namespace="models", model="inception", version="{version}"'
             self.feed(f"tfserving_route_weight{{{labels}}}", f"{weight}x60")
         self.feed('tfserving_route_exceptions{namespace="models", model="inception"}', f"{exceptions}x60")
 
@@ -69,6 +69,12 @@ class Bench(Rules):
             return
         cluster = f"outbound|8501|{version}|inception.models.svc.cluster.local"
         self.feed(f'envoy_cluster_upstream_rq_time_bucket{{{own}, cluster_name="{cluster}", le="{le}"}}', values)
+
+    def pods(self, version: str, number: int, available: int) -> None:
+        """Have the exporter tell of a version's pods."""
+        labels = f'namespace="models", model="inception", version="{version}"'
+        self.feed(f"tfserving_pods{{{labels}}}", f"{number}x60")
+        self.feed(f"tfserving_pods_available{{{labels}}}", f"{available}x60")
 
     @staticmethod
     def istio(reporter: str, version: str) -> str:

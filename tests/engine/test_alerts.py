@@ -23,11 +23,12 @@ def labels(version: dict[str, str], severity: str) -> dict[str, str]:
     return {**version, "severity": severity}
 
 
-def well(bench: Bench) -> None:
+def well(bench: Bench, unavailable: str | None = None) -> None:
     """Feed what a mesh without a fault has, requests aside: three proxies, two of them pods of the model."""
     bench.feed('up{job="tfserving-proxies", pod="caller-1"}', "1x60")
     for version in ("v1", "v2"):
-        bench.feed(f'up{{job="tfserving-proxies", {bench.pod(version)}, ready="true"}}', "1x60")
+        bench.feed(f'up{{job="tfserving-proxies", {bench.pod(version)}}}', "1x60")
+        bench.pods(version, 2, available=1 if version == unavailable else 2)
     bench.feed('pilot_xds{job="tfserving-istiod"}', "3x60")
 
 
@@ -110,9 +111,8 @@ def test_versions_that_fail_alike_are_no_canarys_fault(bench: Bench) -> None:
 
 
 def test_a_version_that_is_not_available_is_told_of(bench: Bench) -> None:
-    well(bench)
+    well(bench, unavailable="v2")
     bench.route(v1=100, v2=0, v3=0)
-    bench.feed(f'up{{job="tfserving-proxies", {bench.pod("v2", "2")}, ready="false"}}', "1x60")
     v3 = {**V2, "version": "v3"}  # without a pod at all
     bench.expect_alert("ModelVersionNotAvailable", [], minutes=4)
     bench.expect_alert("ModelVersionNotAvailable", [labels(V2, "warning"), labels(v3, "warning")])

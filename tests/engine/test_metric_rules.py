@@ -116,9 +116,9 @@ def test_loaded_is_the_share_of_pods_that_are_available(
 ) -> None:
     on = bench(telemetry)
     on.route(v1=100, v2=0, v3=0)
-    for version, name, ready in (("v1", "1", "true"), ("v1", "2", "false"), ("v2", "1", "false")):
-        on.feed(f'up{{job="tfserving-proxies", {on.pod(version, name)}, ready="{ready}"}}', "1x60")
-    # v3 has no pod that runs
+    on.pods("v1", 2, available=1)
+    on.pods("v2", 1, available=0)
+    # v3 has no pod at all
     wanted = {"v1": 0.5, "v2": 0, "v3": 0}
     on.expect(series.LOADED, {recorded(series.LOADED, version, None): value for version, value in wanted.items()})
     on.hold()
