@@ -16,6 +16,7 @@ from infra import config_fields as fields
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
+from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
 from infra.config_serving import check_ingress, check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
@@ -114,6 +115,7 @@ class StackInput(Section):
     host: fields.OuterHost = ""
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
     egress: EgressSettings = Field(default_factory=EgressSettings)
+    monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)
 
 
@@ -207,6 +209,7 @@ class Settings(Section):
     image: str
     host: str | None
     egress: EgressSettings
+    monitoring: MonitoringSettings
     models: tuple[ModelSettings, ...]
 
 
@@ -243,6 +246,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
     check_models(declared, report)
     check_ingress(report)
+    check_monitoring(report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
         check_place(report)
@@ -263,6 +267,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         image=given.image,
         host=given.host or None,
         egress=given.egress,
+        monitoring=given.monitoring,
         models=models,
     )
 

@@ -120,3 +120,15 @@ def _renamed(vector: str, labels: Mapping[str, str], source: str, pattern: str) 
 
 def _summed(vector: str, *more: str) -> str:
     return f"sum by ({', '.join((PER_PROXY, *more))}) ({vector})"
+
+
+def needed_statistics(namespace: str, telemetry: str) -> list[str]:
+    """Return which of Envoy's statistics its bootstrap has to let through, as regular expressions of their names.
+
+    Istio counts no requests that are under way, so these are Envoy's in either case.
+    """
+    subset = f"cluster[.]outbound[|][0-9]+[|][^|]+[|][^.]+[.]{namespace}[.]svc[.]{naming.CLUSTER_DOMAIN}.*"
+    if telemetry == "istio":
+        return [f"{subset}[.]upstream_rq_(pending_)?active"]
+    counted = r"(upstream_rq_((pending_)?active|time|[0-9]{3})|grpc[.][0-9]+)"
+    return [f"{subset}[.]{counted}", f"cluster[.]inbound[|].*[.]{counted}"]
