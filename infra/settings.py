@@ -14,6 +14,7 @@ from infra import config_fields as fields
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
+from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
 from infra.config_rollout import RolloutSettings
 from infra.config_serving import check_ingress, check_models
@@ -114,6 +115,7 @@ class StackInput(Section):
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
     egress: EgressSettings = Field(default_factory=EgressSettings)
     rollout: RolloutSettings = Field(default_factory=RolloutSettings)
+    monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)
 
 
@@ -209,6 +211,7 @@ class Settings(Section):
     host: str | None
     egress: EgressSettings
     rollout: RolloutSettings
+    monitoring: MonitoringSettings
     models: tuple[ModelSettings, ...]
 
 
@@ -248,6 +251,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
     check_models(declared, report)
     check_ingress(report)
+    check_monitoring(report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
         check_place(report)
@@ -269,6 +273,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         host=given.host or None,
         egress=given.egress,
         rollout=given.rollout,
+        monitoring=given.monitoring,
         models=models,
     )
 

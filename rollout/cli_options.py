@@ -61,7 +61,8 @@ def figures_of(url: str | None, api: ClusterApi, stack: Stack) -> Figures:
     """Find the source of figures that a command reads."""
     from rollout.figures import Prometheus, at, bundled
 
-    return Prometheus(at(url) if url else bundled(api), stack.settings.namespace)
+    settings = stack.settings
+    return Prometheus(at(url) if url else bundled(api, settings.monitoring), settings.namespace)
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from infra.metrics import series
+from infra.metrics.workloads import PROMETHEUS, PROMETHEUS_PORT
 from rollout.errors import RolloutError
 from rollout.gate import Measured
 
 if TYPE_CHECKING:
+    from infra.config_monitoring import MonitoringSettings
     from rollout.cluster_api import ClusterApi
 
-BUNDLED: Final = "/api/v1/namespaces/monitoring/services/http:prometheus:9090/proxy"
 _SECONDS: Final = 20
 _LOOK_BACK: Final = 120  # seconds before a window in which a count that is older than it was written
 Ask: TypeAlias = Callable[[str, Mapping[str, str]], Mapping[str, Any]]
@@ -125,12 +126,18 @@ def _since(samples: Samples, start: float) -> Samples:
     return before[-1:] + [sample for sample in samples if sample[0] > start]
 
 
-def bundled(api: ClusterApi) -> Ask:
-    """Ask the Prometheus in the cluster, through the API server."""
+def bundled(api: ClusterApi, monitoring: MonitoringSettings) -> Ask:
+    """Ask the Prometheus that a stack brings, through the API server."""
+    service = f"http:{PROMETHEUS}:{PROMETHEUS_PORT}"
+    proxy = f"/api/v1/namespaces/{monitoring.namespace}/services/{service}/proxy"
 
     def ask(path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+        if monitoring.kind != "bundled":
+            raise RolloutError(
+                f"monitoring.kind is {monitoring.kind}, so the stack has no Prometheus of its own; --prometheus names one"
+            )
         try:
-            return api.get(BUNDLED + path, **query)
+            return api.get(proxy + path, **query)
         except RolloutError as error:
             raise RolloutError(
                 f"the cluster's Prometheus cannot be asked ({error}); --prometheus names another"

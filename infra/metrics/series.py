@@ -33,6 +33,28 @@ IN_FLIGHT: Final = "model_version:in_flight"  # requests that callers' proxies w
 LOADED: Final = "model_version:loaded"  # 0-1, the share of its pods whose model is AVAILABLE
 WEIGHT: Final = "model_version:weight"  # 0-100, percent in the cluster's VirtualService, whoever wrote it
 
+# As callers' proxies see it, without the label side; each in standard deviations as well, for as many requests.
+SHARE_OFFSET: Final = "model_version:share_offset:ratio1m"  # share less weight, -1 to 1
+SHARE_DEVIATIONS: Final = "model_version:share_offset:deviations1m"
+ERROR_EXCESS: Final = "model_version:errors_excess:ratio1m"  # error ratio less that of the model's other versions
+ERROR_DEVIATIONS: Final = "model_version:errors_excess:deviations1m"
+
+# By namespace and model: how many rules of the route (matches, a mirror) send requests past the weights.
+EXCEPTIONS: Final = "model:route_exceptions"
+
+# As TF Serving counts itself; by status as well where there is one (requests: "OK"; loads: "success", "fail").
+SERVER_REQUESTS: Final = "model_server:requests:rate1m"  # per second
+SERVER_LATENCY_P50: Final = "model_server:latency_ms:p50_1m"  # milliseconds, answered requests alone
+SERVER_LATENCY_P99: Final = "model_server:latency_ms:p99_1m"
+SERVER_RUNTIME_P99: Final = "model_server:runtime_ms:p99_1m"  # milliseconds in the model's graph
+SERVER_LOADS: Final = "model_server:loads:total"  # attempts since the pods started
+
+# The mesh as a whole, without labels.
+PROXIES: Final = "mesh:proxies:known"  # sidecars and gateways that are scraped
+CONNECTED: Final = "mesh:proxies:connected"  # to istiod
+REJECTS: Final = "mesh:config_rejects:rate5m"  # configurations that a proxy refused, per second
+CONVERGENCE_P99: Final = "mesh:config_convergence_seconds:p99_5m"  # from a change to its proxies
+
 VERSION_LABELS: Final = ("namespace", "model", "version")
 SIDE_LABELS: Final = (*VERSION_LABELS, "side")
 
