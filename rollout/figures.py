@@ -134,7 +134,8 @@ def bundled(api: ClusterApi, monitoring: MonitoringSettings) -> Ask:
     def ask(path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
         if monitoring.kind != "bundled":
             raise RolloutError(
-                f"monitoring.kind is {monitoring.kind}, so the stack has no Prometheus of its own; --prometheus names one"
+                f"monitoring.kind is {monitoring.kind}, so the stack has no Prometheus of its own; name one with "
+                "--prometheus. Run: pulumi config set --path monitoring.kind bundled"
             )
         try:
             return api.get(proxy + path, **query)
