@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rollout.convergence import Convergence
 
 _LOOKS: Final = 20  # times in a soak that the figures are read
-_GROWN: Final = 1.25  # a look costs confidence, so the gate looks only when there is a quarter more to see
+_GROWN: Final = 1.5  # a look costs confidence, so the gate looks only when there is half as much more to see
 
 
 class End(IntEnum):
