@@ -30,13 +30,13 @@ def monitors(models: str, interval: int) -> Iterator[tuple[str, str, dict[str, A
     ):
         endpoint = {"path": path, "interval": f"{interval}s", "relabelings": _named(job, relabelings)}
         yield "PodMonitor", job, {"selector": {}, "namespaceSelector": namespaces, "podMetricsEndpoints": [endpoint]}
-    endpoint = {
+    exporter: dict[str, Any] = {
         "port": "http",
         "interval": f"{interval}s",
         "honorLabels": True,  # its samples say which namespace they are of
         "relabelings": _named(EXPORTER_JOB, []),
     }
-    yield "ServiceMonitor", EXPORTER_JOB, {"selector": {"matchLabels": selector(EXPORTER_JOB)}, "endpoints": [endpoint]}
+    yield "ServiceMonitor", EXPORTER_JOB, {"selector": {"matchLabels": selector(EXPORTER_JOB)}, "endpoints": [exporter]}
 
 
 def _named(job: str, relabelings: Sequence[scrape.Relabeling]) -> list[dict[str, Any]]:
