@@ -5,6 +5,7 @@ Prometheus and Grafana; with an operator's Prometheus only the exporter of weigh
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ import pulumi
 from infra import naming
 from infra.component import Component, after
 from infra.config_monitoring import MonitoringSettings
-from infra.metrics import alerts, exporter, rules, scrape, workloads
+from infra.metrics import alerts, exporter, operator, rules, scrape, workloads
+from infra.metrics.dashboards import dashboards
 from infra.metrics.rules import EXPORTER_JOB
 from infra.objects import KubernetesObject
 
@@ -138,6 +140,62 @@ def rule_file(args: MonitoringArgs) -> dict[str, Any]:
     return {"groups": [*recorded, *alerts.groups(settings.interval_seconds)]}
 
 
+class Grafana(_Objects):
+    """A Grafana with the dashboards; its one user is admin, with a password made here.
+
+    Attributes:
+        password: admin's; secret.
+    """
+
+    password: pulumi.Output[str]
+
+    def __init__(self, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("Grafana", workloads.GRAFANA, args.settings.namespace, opts)
+        # A new one is offered on every run; the stash keeps its first one.
+        kept = pulumi.Stash(
+            f"{self._name}-password",
+            input=pulumi.Output.secret(secrets.token_urlsafe(24)),
+            opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"])),
+        )
+        self.password = pulumi.Output.secret(kept.output)
+        secret = self._object("admin", "v1.Secret", {"stringData": {"password": self.password}}, name="")
+        provisioning = {name: json.dumps(content) for name, content in workloads.grafana_provisioning().items()}
+        spec = workloads.grafana(
+            args.settings.grafana,
+            grafana_url(args.host),
+            provisioning=self._files("provisioning", provisioning).object_name,
+            dashboards=self._files("dashboards", dashboards()).object_name,
+            password=secret.object_name,
+        )
+        self._object("deployment", "apps/v1.Deployment", {"spec": spec})
+        self._service(workloads.GRAFANA_PORT)
+        if args.host is not None:
+            route = workloads.grafana_route(args.host, args.settings.namespace)
+            # The gateway takes routes from its own namespace alone.
+            self._object("route", f"{naming.ISTIO_NETWORKING}.VirtualService", {"spec": route}, namespace=args.models)
+        self.register_outputs({})
+
+
+def grafana_url(host: str | None) -> str:
+    """Return where browsers find Grafana: through the gateway, or else by a port-forward."""
+    outside = host or f"localhost:{workloads.GRAFANA_PORT}"
+    return f"http://{outside}{workloads.GRAFANA_PATH}"
+
+
+class OperatorObjects(_Objects):
+    """What an operator's Prometheus and Grafana find by their labels."""
+
+    def __init__(self, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("OperatorObjects", naming.PROJECT, args.settings.namespace, opts)
+        labels = {**naming.part_of(), **args.settings.labels}
+        for kind, name, spec in operator.monitors(args.models, args.settings.interval_seconds):
+            self._object(name, f"{operator.API}.{kind}", {"spec": spec}, name=name, labels=labels)
+        self._object("rules", f"{operator.API}.PrometheusRule", {"spec": rule_file(args)}, labels=labels)
+        shown = {**labels, **operator.DASHBOARD_LABELS}
+        self._object("dashboards", "v1.ConfigMap", {"data": dashboards()}, labels=shown)
+        self.register_outputs({})
+
+
 class Monitoring(Component):
     """All that measures, in its own namespace.
 
@@ -154,11 +212,27 @@ class Monitoring(Component):
         namespace = MonitoringNamespace(f"{name}-home", args.settings.namespace, new_only)
         inside = after(self.child(), namespace)
         WeightsExporter(args, inside)
-        Prometheus(args, inside)
-        self.access = {"prometheus": _forward(args, workloads.PROMETHEUS, workloads.PROMETHEUS_PORT)}
+        self.access = {"kind": args.settings.kind, "namespace": args.settings.namespace}
+        if args.settings.kind == "operator":
+            OperatorObjects(args, inside)
+        else:
+            Prometheus(args, inside)
+            self.access["prometheus"] = port_forward(
+                args.settings.namespace, workloads.PROMETHEUS, workloads.PROMETHEUS_PORT
+            )
+            if args.settings.grafana.enabled:
+                self._show(args, inside)
         self.register_outputs({})
 
+    def _show(self, args: MonitoringArgs, opts: pulumi.ResourceOptions) -> None:
+        self.access |= {
+            "grafana": port_forward(args.settings.namespace, workloads.GRAFANA, workloads.GRAFANA_PORT),
+            "grafanaUrl": grafana_url(args.host),
+            "grafanaUser": "admin",
+            "grafanaPassword": Grafana(args, opts).password,
+        }
 
-def _forward(args: MonitoringArgs, service: str, port: int) -> str:
+
+def port_forward(namespace: str, service: str, port: int) -> str:
     """Return the command that brings a Service to this machine."""
-    return f"kubectl --namespace {args.settings.namespace} port-forward service/{service} {port}"
+    return f"kubectl --namespace {namespace} port-forward service/{service} {port}"

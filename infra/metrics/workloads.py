@@ -146,6 +146,17 @@ def grafana_provisioning() -> dict[str, dict[str, Any]]:
     }
 
 
+def grafana_route(host: str, namespace: str) -> dict[str, Any]:
+    """Return the spec of the VirtualService that leads from the models' gateway to Grafana."""
+    backend = {"host": naming.service_host(GRAFANA, namespace), "port": {"number": GRAFANA_PORT}}
+    matches = [{"uri": {"exact": GRAFANA_PATH}}, {"uri": {"prefix": f"{GRAFANA_PATH}/"}}]
+    return {
+        "hosts": [host],
+        "gateways": [naming.INGRESS],
+        "http": [{"match": matches, "route": [{"destination": backend}]}],
+    }
+
+
 def service(name: str, port: int) -> dict[str, Any]:
     """Return the spec of a workload's Service."""
     return {"selector": selector(name), "ports": [{"name": "http", "port": port, "targetPort": port}]}

@@ -10,8 +10,18 @@ import pytest
 import yaml
 
 from infra.metrics import series
+from infra.monitoring import grafana_url, port_forward
 from tests.components.conftest import Program, Record
-from tests.components.test_program import DEPLOYMENT, RELEASE, deploy
+from tests.components.test_program import (
+    DEPLOYMENT,
+    RELEASE,
+    SECRET,
+    SERVICE,
+    STASH,
+    VIRTUAL_SERVICE,
+    deploy,
+    strings,
+)
 
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
@@ -115,6 +125,85 @@ def test_a_models_pods_hand_on_their_servers_metrics(bundled: Program) -> None:
 def test_a_step_changes_nothing_that_measures(record: Record) -> None:
     def measuring(weight: int) -> list[Any]:
         program = deploy(record, v2Weight=weight, monitoring={"kind": "bundled"})
-        return [(each.name, each.inputs) for each in program.resources if HOME in json.dumps(each.inputs)]
+        return [(each.name, each.inputs) for each in program.resources if HOME in json.dumps(each.inputs)
+                and not each.secrets]  # fmt: skip
 
     assert measuring(5) == measuring(50)
+
+
+def test_grafana_is_at_the_host_below_a_path_and_lets_nobody_in_without_the_password(record: Record) -> None:
+    program = deploy(record, monitoring={"kind": "bundled"}, host="models.example.com", plainHttp="true")
+    (container,) = program.one(DEPLOYMENT, "grafana").inputs["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["GF_SERVER_ROOT_URL"] == "http://models.example.com/grafana/"
+    assert environment["GF_SERVER_SERVE_FROM_SUB_PATH"] == "true"
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    route = program.one(VIRTUAL_SERVICE, "grafana").inputs
+    assert (route["metadata"]["namespace"], route["spec"]["hosts"]) == ("models", ["models.example.com"])
+    assert route["spec"]["gateways"] == ["ingress"]
+    destination = route["spec"]["http"][0]["route"][0]["destination"]
+    assert destination["host"] == f"grafana.{HOME}.svc.cluster.local"
+
+
+def test_grafanas_password_is_secret_and_kept(bundled: Program) -> None:
+    (kept,) = [each for each in bundled.of(STASH) if each.name == "grafana-password"]
+    assert kept.ignore_changes == ("input",)
+    assert "input" in kept.secrets
+    password = kept.inputs["input"]
+    assert len(password) >= 32
+    shown = [(each.name, path) for each in bundled.resources for path, text in strings(each.inputs) if password in text]
+    assert shown == [("grafana-password", "input"), ("grafana-admin", "stringData.password")]
+    (secret,) = [each for each in bundled.of(SECRET) if each.name == "grafana-admin"]
+    assert "stringData.password" in secret.secrets
+
+
+def test_without_a_host_grafana_is_reached_by_a_port_forward(bundled: Program) -> None:
+    assert not [each for each in bundled.of(VIRTUAL_SERVICE) if each.inputs["metadata"]["name"] == "grafana"]
+    assert bundled.one(SERVICE, "grafana").inputs["metadata"]["namespace"] == HOME
+    assert port_forward(HOME, "grafana", 3000) == f"kubectl --namespace {HOME} port-forward service/grafana 3000"
+    assert grafana_url(None) == "http://localhost:3000/grafana"
+
+
+def test_grafana_finds_its_data_source_and_dashboards(bundled: Program) -> None:
+    provisioning = files(bundled, "grafana-provisioning")
+    (source,) = yaml.safe_load(provisioning["datasources_prometheus.yaml"])["datasources"]
+    service = bundled.one(SERVICE, "prometheus").inputs["spec"]["ports"][0]
+    assert source["url"] == f"http://prometheus:{service['port']}"
+    shown = files(bundled, "grafana-dashboards")
+    assert {panel["datasource"]["uid"] for text in shown.values() for panel in json.loads(text)["panels"]} == {
+        source["uid"]
+    }
+    spec = bundled.one(DEPLOYMENT, "grafana").inputs["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    paths = {item["key"]: item["path"] for item in volumes["provisioning"]["configMap"]["items"]}
+    assert paths == {
+        "datasources_prometheus.yaml": "datasources/prometheus.yaml",
+        "dashboards_models.yaml": "dashboards/models.yaml",
+    }
+
+
+def test_grafana_can_be_left_out(record: Record) -> None:
+    program = deploy(record, monitoring={"kind": "bundled", "grafana": {"enabled": False}})
+    assert not [each for each in program.resources if "grafana" in each.name]
+
+
+def test_an_operators_prometheus_gets_the_same_jobs_and_rules(record: Record) -> None:
+    program = deploy(record, monitoring={"kind": "operator", "labels": {"release": "stack"}})
+    assert not program.of(STATEFUL_SET)
+    own = [each for each in program.resources if "monitoring.coreos.com" in each.token]
+    assert all(each.inputs["metadata"]["labels"]["release"] == "stack" for each in own)
+    monitors = [each for each in own if each.token.endswith("Monitor")]
+    endpoints = [
+        each.inputs["spec"].get("podMetricsEndpoints") or each.inputs["spec"]["endpoints"] for each in monitors
+    ]
+    jobs = [endpoint[0]["relabelings"][-1] for endpoint in endpoints]
+    bundled = yaml.safe_load(
+        files(deploy(record, monitoring={"kind": "bundled"}), "prometheus-config")["prometheus.yml"]
+    )
+    assert [job["replacement"] for job in jobs] == [job["job_name"] for job in bundled["scrape_configs"]]
+    assert {job["targetLabel"] for job in jobs} == {"job"}
+    (rule,) = [each for each in own if each.token.endswith("PrometheusRule")]
+    assert series.SHARE in [each.get("record") for group in rule.inputs["spec"]["groups"] for each in group["rules"]]
+    (shown,) = [each for each in program.of(CONFIG_MAP) if each.name == "tfserving-mesh-dashboards"]
+    assert shown.inputs["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert set(shown.inputs["data"]) == {"rollout.json", "mesh.json", "serving.json"}
