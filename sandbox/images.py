@@ -115,7 +115,15 @@ PROMETHEUS = Image(
     root=materials.BASE,
 )
 PYTHON = Image("docker.io/library/python:3.11-slim", (), ("/usr/bin/python3",), root=materials.PYTHON)
-MONITORING = (PROMETHEUS, PYTHON)
+# Not Grafana, which no registry carries: a server that reads Grafana's settings and provisioning files.
+_GRAFANA = _HERE / "images/grafana"
+GRAFANA = Image(
+    "docker.io/grafana/grafana:12.1.1",
+    (Source(lambda: _GRAFANA / "grafana.py", lambda: _folder_key(_GRAFANA), "usr/share/grafana/grafana.py"),),
+    ("/usr/bin/python3", "/usr/share/grafana/grafana.py"),
+    root=materials.PYTHON,
+)
+MONITORING = (PROMETHEUS, PYTHON, GRAFANA)
 
 
 @cache

@@ -36,7 +36,7 @@ def _alerts() -> Iterator[dict[str, Any]]:
         minutes=2,
         severity="critical",
         summary="{{ $labels.model }} {{ $labels.version }} fails more often than the model's other versions",
-        description="By {{ $value | humanizePercentage }} of its requests. The way back: "
+        description="By {{ $value | humanizePercentage }} of its requests. If it is the canary: "
         "pulumi config set {{ $labels.version }}Weight 0 && pulumi up",
     )
     yield _alert(

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 INTERVAL: Final = 5
 NAMESPACE: Final = "tfserving-monitoring"
-# Small, quick, with Debian's Prometheus and Python, and without Grafana, which no registry here carries. The sandbox's
-# proxies are plain Envoys, so Envoy's own statistics are counted by.
+# Small, quick, with Debian's Prometheus and Python. The sandbox's proxies are plain Envoys, so requests are counted by
+# Envoy's own statistics.
 MONITORING: Final[Mapping[str, Any]] = {
     "kind": "bundled",
     "telemetry": "envoy",
@@ -24,7 +24,6 @@ MONITORING: Final[Mapping[str, Any]] = {
         "storage": "1Gi",
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
     },
-    "grafana": {"enabled": False},
 }
 
 Labels = frozenset[tuple[str, str]]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from scipy.stats import binom
@@ -16,6 +20,7 @@ from tests.e2e.conftest import MODEL, Cluster, Stack, settle, wait_for
 from tests.e2e.prometheus import INTERVAL, MONITORING, NAMESPACE, Prometheus
 
 pytestmark = pytest.mark.e2e
+HOST = "models.sandbox.example"
 REQUESTS = 10_000
 WEIGHTS = {"v1": 75, "v2": 25}
 # A scrape and an evaluation, of which neither waits for the other, and one more for histograms.
@@ -26,7 +31,7 @@ RECORDED_AFTER = 3 * INTERVAL
 def prometheus(deployed: Stack, cluster: Cluster) -> Iterator[Prometheus]:
     """Prometheus, with the stack's model measured; taken away after the tests."""
     before = deployed.file.read_text()
-    deployed.set(monitoring=dict(MONITORING), v2Weight=WEIGHTS["v2"])
+    deployed.set(monitoring=dict(MONITORING), v2Weight=WEIGHTS["v2"], host=HOST, plainHttp=True)
     try:
         deployed.up()
         restart_caller(cluster)
@@ -133,3 +138,37 @@ def test_a_version_whose_model_is_available_is_loaded(prometheus: Prometheus) ->
     wanted = dict.fromkeys(WEIGHTS, 1.0)
     loaded = series.selector(series.LOADED, model=MODEL)
     wait_for(lambda: prometheus.by("version", loaded) == wanted, "both versions to be loaded")
+
+
+def grafana(cluster: Cluster, path: str, password: str | None = None) -> tuple[int, Any]:
+    """Ask Grafana through the ingress gateway, as a browser outside of the cluster would."""
+    (gateway,) = cluster.core.list_namespaced_pod("istio-system", label_selector="istio=ingress").items
+    request = urllib.request.Request(f"http://{gateway.status.pod_ip}{path}", headers={"Host": HOST})
+    if password is not None:
+        known = base64.b64encode(f"admin:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {known}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 # the sandbox's gateway
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, None
+
+
+@pytest.mark.usefixtures("prometheus")
+def test_grafana_is_at_the_host_and_shows_the_dashboards_to_who_has_the_password(
+    deployed: Stack, cluster: Cluster
+) -> None:
+    wait_for(lambda: grafana(cluster, "/grafana/api/health")[0] == 200, "Grafana at the host")
+    assert grafana(cluster, "/grafana/api/search")[0] == 401
+    assert grafana(cluster, "/grafana/api/search", "guessed")[0] == 401
+    shown = deployed.run("stack", "output", "monitoring", "--json", "--show-secrets")
+    access = json.loads(shown.text)
+    assert access["grafanaUrl"] == f"http://{HOST}/grafana"
+    code, found = grafana(cluster, "/grafana/api/search", access["grafanaPassword"])
+    assert code == 200
+    assert {board["title"] for board in found} == {"Rollout", "Mesh", "Serving"}
+    proxied = "/grafana/api/datasources/proxy/uid/prometheus/api/v1/query"
+    code, answer = grafana(cluster, f"{proxied}?query={series.WEIGHT}", access["grafanaPassword"])
+    assert code == 200
+    assert {each["metric"]["version"] for each in answer["data"]["result"]} == set(WEIGHTS)
+    assert access["grafanaPassword"] not in deployed.run("stack", "output", "--json").text

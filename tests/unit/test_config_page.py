@@ -30,12 +30,12 @@ def keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from keys(inner, f"{prefix}{key}{listed}.")
 
 
-def table(heading: str) -> dict[str, str]:
-    """The defaults of one of the page's tables, by key."""
-    part = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def table(heading: str, page: str = PAGE) -> dict[str, str]:
+    """The defaults of one of a page's tables, by key."""
+    part = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [row for row in part.splitlines() if row.startswith("| `")]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    return {row[0].strip("`"): row[2] for row in cells}
+    return {row[0].strip("`"): row[2] if len(row) > 2 else "" for row in cells}
 
 
 @pytest.mark.parametrize(
