@@ -27,7 +27,7 @@ class VersionStatus:
     """One version from all sides.
 
     Attributes:
-        pods: "ready/wanted", or why that is not known.
+        pods: "ready/wanted", or "none" where it is not deployed.
         configured: percent.
         in_route: percent in the cluster's route; None where it does not list the version.
         in_proxies: each percent that some proxy has, with the number of proxies.
@@ -86,18 +86,17 @@ def table(rows: list[VersionStatus]) -> Table:
     """Lay the rows out."""
     from rich.table import Table
 
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Model", "Version", "Pods ready"):
+    shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))  # fits into 80
+    for heading in ("Model", "Version", "Pods"):
         shown.add_column(heading)
-    headings = ("Weight configured", "in the route", "in the proxies", "Share measured", "Errors", "p50", "p99")
-    for heading in headings:
+    for heading in ("Config", "Route", "Proxies", "Share", "Errors", "p50", "p99"):
         shown.add_column(heading, justify="right")
     last = ""
     for row in rows:
         now = row.now or Now()
         shown.add_row(
             "" if row.model == last else row.model,
-            f"{row.version} (stable)" if row.stable else row.version,
+            f"{row.version} stable" if row.stable else row.version,
             row.pods,
             f"{row.configured} %",
             "none" if row.in_route is None else f"{row.in_route} %",
@@ -148,7 +147,7 @@ def _pods(api: ClusterApi, namespace: str, name: str) -> str:
     try:
         found: Any = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
     except ApiError:
-        return "not deployed"
+        return "none"
     return f"{body_of(found.get('status')).get('readyReplicas', 0)}/{found['spec'].get('replicas', 1)}"
 
 

@@ -41,6 +41,7 @@ def rollout(stack: Stack, *words: str) -> Ended:
         check=False,
         timeout=400,
     )
+    print(f"$ python -m rollout {' '.join(words)}\n{ran.stdout}")
     return Ended(ran.returncode, ran.stdout)
 
 
@@ -106,6 +107,7 @@ def test_a_good_version_is_promoted_and_ends_as_stable(measured: Stack, cluster:
     for weight in (20, 60, 100):
         assert re.search(rf"v2 at {weight} %, .*: pass", ended.text), ended.text
     recorded_nothing_else(measured)
+    assert re.search(r"v2 stable +1/1 +100 % +100 % +100 %  +\d", rollout(measured, "status").text)
     page = measured.file.parent / "report.html"
     assert rollout(measured, "report", str(page)).code == 0
     assert page.read_text().count("<polyline") >= 6
@@ -198,9 +200,8 @@ def clients(cluster: Cluster) -> Iterator[list[str]]:
         "args": ["wait"],
         "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}},
     }
-    annotations = {"sidecar.istio.io/proxyCPU": "1m", "sidecar.istio.io/proxyMemory": "32Mi"}
     pod = {
-        "metadata": {"labels": labels, "annotations": annotations},
+        "metadata": {"labels": labels},
         "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]},
     }
     body = {
