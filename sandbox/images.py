@@ -107,12 +107,16 @@ MODEL_SERVER = Image(
 CALLER = _static("docker.io/tfserving-mesh/caller:sandbox", gotools.CALLER, "")
 WORKLOADS = (MODEL_SERVER, CALLER)
 
-# Debian's: the server itself without the pages of its web interface, which no test looks at.
+# Debian's, without the pages of its web interface, and with the discovery of pods that Debian leaves out.
+_PROMETHEUS = _HERE / "images/prometheus"
 PROMETHEUS = Image(
     "docker.io/prom/prometheus:v2.42.0",
-    (Source(lambda: materials.prometheus_folder() / "prometheus", lambda: "bookworm", "bin/prometheus"),),
-    ("/bin/prometheus",),
-    root=materials.BASE,
+    (
+        Source(lambda: materials.prometheus_folder() / "prometheus", materials.prometheus_key, "usr/bin/prometheus"),
+        Source(lambda: _PROMETHEUS / "discovery.py", lambda: _folder_key(_PROMETHEUS), "usr/bin/discovery.py"),
+    ),
+    ("/usr/bin/python3", "/usr/bin/discovery.py"),
+    root=materials.PYTHON,
 )
 PYTHON = Image("docker.io/library/python:3.11-slim", (), ("/usr/bin/python3",), root=materials.PYTHON)
 # Not Grafana, which no registry carries: a server that reads Grafana's settings and provisioning files.

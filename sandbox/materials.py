@@ -62,9 +62,14 @@ BASE = RootFileSystem(("libc6", "iptables", "libnftables1", "base-files"))
 PYTHON = RootFileSystem(("base-files", "python3"))
 
 
+def prometheus_key() -> str:
+    """Changes with the Debian release that Prometheus is of."""
+    return _SUITE
+
+
 def prometheus_folder() -> Path:
     """The folder with Debian's `prometheus` and `promtool`, once it is built."""
-    return cache_root() / "prometheus" / _SUITE
+    return cache_root() / "prometheus" / prometheus_key()
 
 
 def build_prometheus() -> None:
