@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from infra.weights import WHOLE
 from rollout import journal
 from rollout.durations import spoken
+from rollout.errors import RolloutError
 from rollout.gate import Answer, Criteria, Measured, Verdict, judge
 from rollout.gate_text import headline, reasons
 from rollout.verify import describe
@@ -168,8 +169,14 @@ def _soak(plan: Promotion, weight: int, start: float, world: World, log: journal
     while True:
         world.sleep(pause)
         now = world.now()
-        canary = world.measured(plan.canary, start, now)
-        stable = world.measured(plan.stable, *(baseline or (start, now)))
+        try:
+            canary = world.measured(plan.canary, start, now)
+            stable = world.measured(plan.stable, *(baseline or (start, now)))
+        except RolloutError as error:  # a Prometheus that restarts is no reason to leave a canary alone
+            if now >= ended + plan.patience:
+                raise
+            world.say(f"{plan.canary} at {weight} %: {error}")
+            continue
         world.progress(_progress(plan, weight, canary, ended - now))
         over, last = now >= ended, now >= ended + plan.patience
         if canary.requests >= max(1, _GROWN * seen) or (over and not looked_after) or last:

@@ -22,8 +22,8 @@ from tests.e2e.test_monitoring import restart_caller
 
 pytestmark = pytest.mark.e2e
 CLIENTS = 20
-RATE = 400  # requests a second
-PROMOTE = ("promote", "--steps", "20,60,100", "--soak", "20s", "--patience", "20s")
+RATE = 150  # requests a second
+PROMOTE = ("promote", "--steps", "40,80,100", "--soak", "20s", "--patience", "20s")
 LIMITS = {"largestStep": 50, "shortestSoakSeconds": 5}
 
 
@@ -104,7 +104,7 @@ def test_a_good_version_is_promoted_and_ends_as_stable(measured: Stack, cluster:
     assert measured.get("models")[MODEL]["stable"] == "v2"
     assert measured.get("v2Weight") is None
     assert cluster.weights() == {"v1": 0, "v2": 100}
-    for weight in (20, 60, 100):
+    for weight in (40, 80, 100):
         assert re.search(rf"v2 at {weight} %, .*: pass", ended.text), ended.text
     recorded_nothing_else(measured)
     assert re.search(r"v2 stable +1/1 +100 % +100 % +100 %  +\d", rollout(measured, "status").text)
@@ -122,7 +122,7 @@ def test_a_bad_version_is_rolled_back_within_its_first_step(
         ended = rollout(measured, *PROMOTE)
     assert ended.code == 1, ended.text
     assert re.search(rf"{why}.*: fail", ended.text), ended.text
-    assert "v2 at 60 %" not in ended.text
+    assert "v2 at 80 %" not in ended.text
     assert measured.get("v2Weight") == 0
     assert cluster.weights() == {"v1": 100, "v2": 0}
     recorded_nothing_else(measured)
@@ -130,11 +130,11 @@ def test_a_bad_version_is_rolled_back_within_its_first_step(
 
 def test_without_traffic_it_says_so_and_holds(measured: Stack, cluster: Cluster) -> None:
     prepared(measured, 2)
-    ended = rollout(measured, "promote", "--steps", "20,60,100", "--soak", "6s", "--patience", "3s")
+    ended = rollout(measured, "promote", "--steps", "40,80,100", "--soak", "6s", "--patience", "3s")
     assert ended.code == 3, ended.text
     assert "not enough data" in ended.text
-    assert "held at 20 %" in ended.text
-    assert cluster.weights() == {"v1": 80, "v2": 20}
+    assert "held at 40 %" in ended.text
+    assert cluster.weights() == {"v1": 60, "v2": 40}
     gate = rollout(measured, "gate", "--since", "5s")
     assert gate.code == 3, gate.text
 

@@ -41,6 +41,7 @@ class Played:
         self.traffic: list[tuple[float, str, int, int, int]] = []
         self.dice = default_rng(1)
         self.stragglers = 0
+        self.unreadable = 0.0  # seconds from the start
         self.killed_at: int | None = None
 
     def now(self) -> float:
@@ -81,6 +82,8 @@ class Played:
         pass
 
     def measured(self, version: str, start: float, end: float) -> Measured:
+        if self.time < 1_000_000 + self.unreadable:
+            raise RolloutError("Prometheus restarts")
         rows = [row for row in self.traffic if row[1] == version and start < row[0] <= end]
         requests, errors, slow = (
             (sum(counts) for counts in zip(*(row[2:] for row in rows), strict=True)) if rows else (0, 0, 0)
@@ -132,6 +135,18 @@ def test_without_traffic_it_waits_and_then_holds(log: Journal) -> None:
     assert world.time - 1_000_000 >= PLAN.soak + PLAN.patience
     assert any("not enough data" in line for line in world.lines)
     assert "held at 5 %" in world.lines[-1]
+
+
+def test_figures_that_cannot_be_read_for_a_while_are_waited_for(log: Journal) -> None:
+    world = Played()
+    world.unreadable = 30
+    assert promote(PLAN, world, log) is End.DONE
+    assert any("Prometheus restarts" in line for line in world.lines)
+    world = Played()
+    world.unreadable = 10**9
+    with pytest.raises(RolloutError, match="Prometheus restarts"):
+        promote(PLAN, world, log)
+    assert world.config == {"v1": 95, "v2": 5}
 
 
 def test_a_proxy_that_is_behind_holds_it_before_the_soak(log: Journal) -> None:
