@@ -38,18 +38,26 @@ def put(text: str, path: tuple[str, ...], value: str | int) -> str:
     if found is not None:
         _, old = found
         blank = " " if text[old.start_mark.index - 1] == ":" else ""
-        result = text[: old.start_mark.index] + blank + scalar + text[old.end_mark.index :]
+        tries = [text[: old.start_mark.index] + blank + scalar + text[old.end_mark.index :]]
     elif parent.flow_style:
         end = parent.end_mark.index - 1
-        result = text[:end] + (", " if parent.value else "") + f"{path[-1]}: {scalar}" + text[end:]
-    elif parent.value:
-        end = _line_end(text, _end(parent))
-        indent = " " * parent.value[0][0].start_mark.column
-        start = text[:end] if text[:end].endswith("\n") else text[:end] + "\n"
-        result = f"{start}{indent}{path[-1]}: {scalar}\n{text[end:]}"
+        tries = [text[:end] + (", " if parent.value else "") + f"{path[-1]}: {scalar}" + text[end:]]
     else:
-        raise _cannot("set", path)
-    return _checked(text, result, change, "set", path)
+        tries = _inserted(text, parent, f"{path[-1]}: {scalar}")
+    return _checked(text, tries, change, f"set --path '{_typed(path)}' {scalar}")
+
+
+def _inserted(text: str, parent: yaml.MappingNode, line: str) -> list[str]:
+    """The text with a new entry of a block: behind its last one, or, where an alias hides the end, before its first."""
+    if not parent.value:
+        return []
+    first, end = parent.value[0][0].start_mark, _line_end(text, _end(parent))
+    indent = " " * first.column
+    start = text[:end] if text[:end].endswith("\n") else text[:end] + "\n"
+    return [
+        f"{start}{indent}{line}\n{text[end:]}",
+        f"{text[: first.index]}{line}\n{indent}{text[first.index :]}",
+    ]
 
 
 def drop(text: str, path: tuple[str, ...]) -> str:
@@ -66,33 +74,32 @@ def drop(text: str, path: tuple[str, ...]) -> str:
     found = _entry(parent, path[-1])
     if found is None:
         return text
-    if parent.flow_style:
-        raise _cannot("rm", path)
     key, value = found
     start = text.rfind("\n", 0, key.start_mark.index) + 1
     result = text[:start] + text[_line_end(text, _end(value)) :]
-    return _checked(text, result, change, "rm", path)
+    return _checked(text, [] if parent.flow_style else [result], change, f"rm --path '{_typed(path)}'")
 
 
-def _checked(
-    before: str, after: str, change: Callable[[dict[str, Any]], None], verb: str, path: tuple[str, ...]
-) -> str:
-    """The text after a change, if it says what it said before but for the change."""
-    # Through JSON, or what an anchor stands for would be one thing in two places.
-    expected = json.loads(json.dumps(load(before), default=str))
+def _checked(before: str, tries: list[str], change: Callable[[dict[str, Any]], None], command: str) -> str:
+    """The first of some texts that says what the one before did, but for the change."""
+    expected = _plain(before)
     change(expected)
-    try:
-        if json.loads(json.dumps(load(after), default=str)) == expected:
-            return after
-    except yaml.YAMLError:
-        pass
-    raise _cannot(verb, path)
+    for text in tries:
+        try:
+            if _plain(text) == expected:
+                return text
+        except yaml.YAMLError:
+            continue
+    raise RolloutError(f"the stack's file is written in a way that this cannot change. Run: pulumi config {command}")
 
 
-def _cannot(verb: str, path: tuple[str, ...]) -> RolloutError:
-    key = ".".join(path[1:])
-    command = f"pulumi config {verb} --path '{key}'"
-    return RolloutError(f"{key} cannot be changed in the stack's file as it is written. Run: {command}")
+def _plain(text: str) -> Any:  # noqa: ANN401 - YAML
+    # Through JSON, or what an anchor stands for would be one thing in two places.
+    return json.loads(json.dumps(load(text), default=str))
+
+
+def _typed(path: tuple[str, ...]) -> str:
+    return ".".join((path[1].removeprefix("tfserving-mesh:"), *path[2:])) if len(path) > 1 else path[0]
 
 
 def _node(text: str, path: tuple[str, ...]) -> yaml.MappingNode:

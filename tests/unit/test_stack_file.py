@@ -50,6 +50,17 @@ def test_a_key_goes_with_its_line() -> None:
     assert drop(TEXT, ("config", "half-plus:v3Weight")) == TEXT
 
 
+def test_an_alias_does_not_hide_where_a_model_ends() -> None:
+    model = {"path": "/m", "versions": {name: {"requests": {"cpu": "1m"}} for name in ("v1", "v2")}}
+    model["versions"]["v2"]["requests"] = model["versions"]["v1"]["requests"]  # type: ignore[index]
+    text = yaml.safe_dump({"config": {"tfserving-mesh:models": {"m": model}}}, sort_keys=False)
+    assert "*id001" in text
+    stable = yaml.safe_load(put(text, ("config", "tfserving-mesh:models", "m", "stable"), "v2"))
+    assert stable["config"]["tfserving-mesh:models"]["m"] == {**model, "stable": "v2"}
+    weight = yaml.safe_load(put(text, ("config", "v2Weight"), 5))
+    assert weight["config"]["v2Weight"] == 5
+
+
 def test_a_file_without_a_last_line_end_gets_its_new_line() -> None:
     assert put(TEXT.rstrip("\n"), ("config", "a:b"), 1) == TEXT + "  a:b: 1\n"
 
@@ -62,7 +73,7 @@ def test_a_word_that_yaml_takes_for_something_else_is_quoted(name: str) -> None:
 
 def test_what_cannot_be_changed_alone_is_refused_with_the_command_that_does_it() -> None:
     shared = "config:\n  a: &one {x: 1}\n  b: *one\n"
-    with pytest.raises(RolloutError, match=r"Run: pulumi config set --path 'a\.x'"):
+    with pytest.raises(RolloutError, match=r"Run: pulumi config set --path 'a\.x' 2"):
         put(shared, ("config", "a", "x"), 2)
     with pytest.raises(RolloutError, match=r"no config\.none"):
         put(TEXT, ("config", "none", "x"), 2)
