@@ -209,6 +209,17 @@ def test_a_step_beyond_the_stacks_limits_is_shown_with_the_reason_where_there_is
     assert "**Beyond the limits of a step**, because: v1 answers nonsense" in markdown
 
 
+@pytest.mark.parametrize("deployed", ["100"], indirect=True)
+def test_a_version_that_has_everything_becomes_stable_without_a_change_of_more_than_weights(deployed: Deployed) -> None:
+    deployed.config.pop("inception:v2Weight")
+    deployed.config["models"]["inception"]["stable"] = "v2"
+    deployed.set("models", deployed.config["models"])
+    for streaming in (False, True):
+        code, markdown = review(deployed.preview(streaming=streaming), "--weights-only")
+        assert code == 0, markdown
+        assert first_line(markdown) == "Nothing changes"
+
+
 def test_another_image_restarts_the_versions_pods_and_is_more_than_weights(deployed: Deployed) -> None:
     deployed.set("inception:v2Weight", "25")
     deployed.config["models"]["inception"]["versions"]["v2"]["image"] = "tensorflow/serving:2.19.1"
