@@ -28,20 +28,25 @@ Sample = tuple[str, dict[str, str], int]
 def route_samples(services: Sequence[Any]) -> Iterator[Sample]:
     """Yield the weights of each VirtualService, and how many of its rules send requests past them.
 
-    The last rule splits, and those before it match some requests; a gateway has the same rules once more.
+    Both are those for callers in the mesh; a gateway's rules are the same once more. The last rule splits, and those
+    before it match some requests.
     """
     for service in services:
-        metadata, rules = service["metadata"], service["spec"].get("http", [])
+        metadata, rules = service["metadata"], [rule for rule in service["spec"].get("http", []) if _is_inside(rule)]
         model = {"namespace": metadata["namespace"], "model": metadata["name"]}
-        split = rules[-1] if rules else {}
-        subsets = [part for part in split.get("route", []) if "subset" in part["destination"]]
+        parts = rules[-1].get("route", []) if rules else []
+        subsets = [part for part in parts if "subset" in part["destination"]]
         if not subsets:
             continue
         for part in subsets:
-            weight = part.get("weight", 0) if len(split["route"]) > 1 else 100
+            weight = part.get("weight", 0) if len(parts) > 1 else 100
             yield "tfserving_route_weight", {**model, "version": part["destination"]["subset"]}, weight
-        past = [rule for rule in rules if set(_condition(rule)) - {"gateways", "uri"} or "mirror" in rule]
-        yield "tfserving_route_exceptions", model, len(past)
+        yield "tfserving_route_exceptions", model, len(rules) - 1 + ("mirror" in rules[-1])
+
+
+def _is_inside(rule: Any) -> bool:  # noqa: ANN401 # JSON
+    matches = rule.get("match", [])
+    return not matches or any("mesh" in match.get("gateways", ["mesh"]) for match in matches)
 
 
 def pod_samples(pods: Sequence[Any]) -> Iterator[Sample]:
@@ -80,10 +85,6 @@ def collect(namespace: str, part_of: str) -> str:
     routes = _items(f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices", f"{PART_OF}={part_of}")
     pods = _items(f"/api/v1/namespaces/{namespace}/pods", f"{PART_OF}={part_of},{COMPONENT}=model-server")
     return page([*route_samples(routes), *pod_samples(pods)])
-
-
-def _condition(rule: Any) -> dict[str, Any]:  # noqa: ANN401 # JSON
-    return {key: value for match in rule.get("match", []) for key, value in match.items()}
 
 
 def _items(path: str, selector: str) -> list[Any]:

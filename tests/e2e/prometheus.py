@@ -56,6 +56,13 @@ class Prometheus:
         assert len(dict(found)) == len(found), f"{label} does not tell {found} apart"
         return dict(found)
 
+    def samples(
+        self, metric: str, start: float, end: float, step: int
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Return labels and samples of a metric's series between two times, in seconds since the epoch."""
+        found = self.get("query_range", query=metric, start=str(start), end=str(end), step=str(step))["result"]
+        return [(each["metric"], [(at, float(value)) for at, value in each["values"]]) for each in found]
+
     def targets(self) -> dict[str, list[str]]:
         """Return the health of all targets by job."""
         health: dict[str, list[str]] = {}

@@ -68,25 +68,22 @@ def all_are_up(server: Prometheus) -> bool:
     return jobs <= health.keys() and all(set(each) == {"up"} for each in health.values())
 
 
-def totals(server: Prometheus, side: str) -> dict[str, float]:
-    return server.by("version", f"sum by (version) ({series.selector(series.REQUESTS_TOTAL, model=MODEL, side=side)})")
-
-
 def test_the_recorded_series_carry_the_load_that_was_sent(prometheus: Prometheus, cluster: Cluster) -> None:
-    before = {side: totals(prometheus, side) for side in (series.SOURCE, series.DESTINATION)}
     began = time.time()
     sent = cluster.count(REQUESTS)
     time.sleep(RECORDED_AFTER)
-    for side, counts in before.items():
-        now = totals(prometheus, side)
-        for version in WEIGHTS:
-            assert now[version] - counts.get(version, 0) == pytest.approx(sent[version], rel=0.01), (side, version)
+    for side in (series.SOURCE, series.DESTINATION):
         elapsed = math.ceil(time.time() - began) + INTERVAL
         grown = prometheus.by(
             "version", series.since(series.REQUESTS_TOTAL, elapsed, ["version"], model=MODEL, side=side)
         )
+        total = series.selector(series.REQUESTS_TOTAL, model=MODEL, side=side)
+        counted = dict.fromkeys(WEIGHTS, 0.0)
+        for labels, samples in prometheus.samples(total, began - 12 * INTERVAL, time.time(), INTERVAL):
+            counted[labels["version"]] += series.counted(samples, began)
         for version in WEIGHTS:
             assert grown[version] == pytest.approx(sent[version], rel=0.01), (side, version)
+            assert counted[version] == pytest.approx(sent[version], rel=0.01), (side, version)
 
     # The share on the dashboard, the one that the client counted, and the configured weight are one.
     share = prometheus.by("version", series.selector(series.SHARE, model=MODEL, side=series.SOURCE))

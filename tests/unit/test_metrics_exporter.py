@@ -31,10 +31,19 @@ def test_the_weights_are_those_of_the_rule_that_splits() -> None:
         assert weights(each) == {"v1": 75, "v2": 25}
 
 
+def test_the_gateways_rules_are_not_the_meshs() -> None:
+    edited = service("models.example.com")
+    edited["spec"]["http"][-1]["route"][0]["weight"] = 0
+    assert weights(edited) == {"v1": 75, "v2": 25}
+    edited["spec"]["http"][0]["route"][0]["weight"] = 1
+    assert weights(edited)["v1"] == 1
+
+
 def test_only_what_goes_past_the_weights_is_an_exception() -> None:
     assert exceptions(service()) == [0]
     assert exceptions(service("models.example.com")) == [0]
     assert exceptions(service(matches=[{"cookie": "group", "value": "b", "version": "v2"}])) == [1]
+    assert exceptions(service("models.example.com", matches=[{"header": "a", "value": "b", "version": "v2"}])) == [1]
     assert exceptions(service(mirror={"version": "v2", "percent": 10})) == [1]
 
 
