@@ -248,27 +248,20 @@ def test_verify_names_the_one_proxy_that_is_cut_off(stack: Stack, cluster: Clust
 
 @contextmanager
 def cut_off(cluster: Cluster, pod: str) -> Iterator[None]:
-    """Refuse what a pod sends to istiod, on its way through the node; it keeps what it has."""
+    """Refuse what a pod and istiod send to each other, on its way through the node; the proxy keeps what it has."""
     state = running_state()
     assert state.node is not None
-    source = cluster.core.read_namespaced_pod(pod, "callers").status.pod_ip
+    address = cluster.core.read_namespaced_pod(pod, "callers").status.pod_ip
     (istiod,) = cluster.core.list_namespaced_pod("istio-system", label_selector="app=istiod").items
-    rule = [
-        "FORWARD",
-        "-s",
-        source,
-        "-d",
-        istiod.status.pod_ip,
-        "-p",
-        "tcp",
-        "-j",
-        "REJECT",
-        "--reject-with",
-        "tcp-reset",
-    ]
+    refuse = ["-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"]
+    # In both directions: what istiod pushes is taken without an answer.
+    ways = [(address, istiod.status.pod_ip), (istiod.status.pod_ip, address)]
+    rules = [["FORWARD", "-s", source, "-d", to, *refuse] for source, to in ways]
     tables = ["nsenter", "--target", str(state.node.pid), "--net", "iptables"]
-    subprocess.run([*tables, "-I", *rule], check=True)
+    for rule in rules:
+        subprocess.run([*tables, "-I", *rule], check=True)
     try:
         yield
     finally:
-        subprocess.run([*tables, "-D", *rule], check=True)
+        for rule in rules:
+            subprocess.run([*tables, "-D", *rule], check=True)
