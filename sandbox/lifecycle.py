@@ -97,7 +97,9 @@ class _Boot:
         _place(None)
         node.import_images(self.state, (*images.CONTROL_PLANE, images.COREDNS))
         # kubeadm mostly waits, the import mostly writes: side by side they take little longer than one of them.
-        self._others = self._pool.submit(node.import_images, self.state, (*images.ISTIO, *images.WORKLOADS))
+        self._others = self._pool.submit(
+            node.import_images, self.state, (*images.ISTIO, *images.WORKLOADS, *images.MONITORING)
+        )
         node.initialise(self.state)
 
     def _finish(self) -> None:

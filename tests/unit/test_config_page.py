@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from infra.config_models import ModelInput, VersionInput
+from infra.config_rollout import RolloutSettings
 from infra.config_shape import keys_of
 
 PAGE = (Path(__file__).parents[2] / "docs/config.md").read_text()
@@ -29,15 +30,17 @@ def keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from keys(inner, f"{prefix}{key}{listed}.")
 
 
-def table(heading: str) -> dict[str, str]:
-    """The defaults of one of the page's tables, by key."""
-    part = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def table(heading: str, page: str = PAGE) -> dict[str, str]:
+    """The defaults of one of a page's tables, by key."""
+    part = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [row for row in part.splitlines() if row.startswith("| `")]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    return {row[0].strip("`"): row[2] for row in cells}
+    return {row[0].strip("`"): row[2] if len(row) > 2 else "" for row in cells}
 
 
-@pytest.mark.parametrize(("heading", "section"), [("A model", ModelInput), ("A version", VersionInput)])
+@pytest.mark.parametrize(
+    ("heading", "section"), [("A model", ModelInput), ("A version", VersionInput), ("Rollouts", RolloutSettings)]
+)
 def test_the_page_has_every_key_with_its_default(heading: str, section: type[BaseModel]) -> None:
     found, expected = table(heading), dict(keys(section))
     assert list(found) == list(dict.fromkeys(found))
@@ -57,6 +60,7 @@ def test_the_example_is_a_good_stack_and_has_every_key(stack: Make) -> None:
     assert {key for key, _ in keys(ModelInput)} <= used
     assert {key for key, _ in keys(VersionInput)} <= used
     assert set(table("The stack")) <= set(config)
+    assert set(table("Rollouts")) == set(config["rollout"])
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
