@@ -15,6 +15,7 @@ import pulumi
 
 from infra import certificates, naming
 from infra.component import Component
+from infra.config_certificates import Lifetimes
 from infra.objects import KubernetesObject
 
 
@@ -26,10 +27,12 @@ class SidecarInjectorArgs:
         namespace: istiod's.
         ca_generation: raising it makes a new intermediate key under the same root. istiod takes it up without a
             restart, and certificates of the old one stay valid until they expire.
+        lifetimes: of the certificates that are made from now on.
     """
 
     namespace: pulumi.Input[str]
     ca_generation: int
+    lifetimes: Lifetimes
 
 
 class SidecarInjector(Component):
@@ -47,12 +50,12 @@ class SidecarInjector(Component):
         # A new pair is offered on every run; the stash keeps its first one.
         root = pulumi.Stash(
             f"{name}-root",
-            input=pulumi.Output.secret(_stored(certificates.make_root())),
+            input=pulumi.Output.secret(_stored(certificates.make_root(lifetime=args.lifetimes.root))),
             opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"])),
         )
         intermediate = pulumi.Stash(
             f"{name}-intermediate",
-            input=root.output.apply(_issue),
+            input=root.output.apply(lambda stored: _issue(stored, args.lifetimes)),
             opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"], replacement_trigger=args.ca_generation)),
         )
         KubernetesObject(
@@ -72,7 +75,12 @@ class SidecarInjector(Component):
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
         )
         self.root_certificate = pulumi.Output.unsecret(root.output.apply(_certificate))
-        self.istiod_values = {"global": {"proxy": {"autoInject": "disabled"}}}
+        # istiod signs for as long as a proxy asks; each asks for what it was told when its pod was made.
+        asked = {"SECRET_TTL": f"{args.lifetimes.workload_hours}h"}
+        self.istiod_values = {
+            "global": {"proxy": {"autoInject": "disabled"}},
+            "meshConfig": {"defaultConfig": {"proxyMetadata": asked}},
+        }
         self.register_outputs({})
 
 
@@ -84,8 +92,8 @@ def _loaded(stored: Mapping[str, str]) -> certificates.KeyPair:
     return certificates.KeyPair(certificate_pem=stored["certificate"], key_pem=stored["key"])
 
 
-def _issue(root: Mapping[str, str]) -> dict[str, str]:
-    return _stored(certificates.make_intermediate(_loaded(root)))
+def _issue(root: Mapping[str, str], lifetimes: Lifetimes) -> dict[str, str]:
+    return _stored(certificates.make_intermediate(_loaded(root), lifetime=lifetimes.intermediate))
 
 
 def _cacerts(pairs: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -190,10 +190,17 @@ def test_no_two_certificates_share_a_serial_number(root: KeyPair) -> None:
     assert len(serials) == 5
 
 
-def test_an_intermediate_that_would_outlive_its_root_is_refused() -> None:
+def test_an_intermediate_ends_with_its_root_where_that_comes_first() -> None:
     old = make_root(now=NOW, lifetime=timedelta(days=300))
-    with pytest.raises(ValueError, match="before the intermediate would; make a new root"):
-        make_intermediate(old, now=NOW)
+    assert make_intermediate(old, now=NOW).not_after == old.not_after
+    later = make_intermediate(old, now=NOW + timedelta(days=299))
+    assert later.not_after == old.not_after
+
+
+def test_a_root_that_has_expired_signs_nothing() -> None:
+    old = make_root(now=NOW, lifetime=timedelta(days=300))
+    with pytest.raises(ValueError, match="the root expired on "):
+        make_intermediate(old, now=old.not_after)
 
 
 def test_a_root_with_a_key_of_another_kind_is_refused(root: KeyPair) -> None:
