@@ -10,6 +10,7 @@ from infra.egress import EgressRules, EgressRulesArgs
 from infra.ingress import Ingress, IngressArgs
 from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
+from infra.measuring import kept, monitor
 from infra.model_server import ModelVersionArgs
 from infra.routing import RouteRule, RouteRuleArgs
 from infra.serving import (
@@ -29,14 +30,14 @@ def deploy_model(
     settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
     """Make one model: who it is, every version, and, to be returned, what sends requests to them when all are ready."""
-    name, namespace = model.name, settings.namespace
+    name, namespace, is_on = model.name, settings.namespace, settings.monitoring.is_on
     reader = cluster.bucket_reader(name, model.path, namespace)
     opts = after(opts, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
     service = ModelServiceArgs(model, namespace)
     if model.mesh:
         opts = after(opts, ModelService(name, service, opts))
     versions = [
-        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace), opts)
+        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), opts)
         for version in model.versions
     ]
     if not model.mesh:
@@ -55,7 +56,7 @@ def deploy(settings: Settings) -> None:
     system = IstioNamespace("istio-system", new_only)
     ca = SidecarInjectorArgs(system.namespace, settings.ca_generation, settings.lifetimes)
     injector = SidecarInjector("injector", ca, on_cluster)
-    mesh = IstioArgs(settings.istio, system.namespace, injector.istiod_values, settings.egress.policy)
+    mesh = IstioArgs(settings.istio, system.namespace, injector.istiod_values, settings.egress.policy, kept(settings))
     istio = Istio("istio", mesh, after(on_cluster, injector))
     namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
     in_mesh = after(on_cluster, istio, namespace)
@@ -67,6 +68,8 @@ def deploy(settings: Settings) -> None:
     pulumi.export("connect", cluster.connect)
     pulumi.export("namespace", settings.namespace)
     pulumi.export("rootCertificate", injector.root_certificate)
+    for name, value in monitor(settings, in_mesh, new_only).items():
+        pulumi.export(name, value)
     pulumi.export("models", {model.name: model_summary(model, settings) for model in settings.models})
 
 

@@ -5,7 +5,7 @@ istiod's injector. Configuration objects such as routes are not made here; they 
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,15 @@ class IstioArgs:
         namespace: where istiod lives.
         injector_values: what istiod has to be told by `SidecarInjector`; wins over the stack's values.
         outbound_policy: REGISTRY_ONLY or ALLOW_ANY (MeshConfig.OutboundTrafficPolicy.Mode), for the whole mesh.
+        statistics: regular expressions of the statistics that each proxy keeps beside Istio's own choice; a proxy hears
+            of them when its pod starts.
     """
 
     source: IstioSettings
     namespace: pulumi.Input[str]
     injector_values: Mapping[str, Any]
     outbound_policy: str
+    statistics: Sequence[str] = ()
 
 
 def merge_values(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,9 +65,11 @@ def chart_source(charts: str, chart: str, version: str) -> dict[str, Any]:
 
 def istiod_values(args: IstioArgs) -> dict[str, Any]:
     """Return istiod's values: the program's own, then the stack's, then the injector's."""
+    matcher = {"proxyStatsMatcher": {"inclusionRegexps": list(args.statistics)}}
+    kept = {"defaultConfig": matcher} if args.statistics else {}
     own = {
         "global": {"hub": args.source.hub, "tag": args.source.tag, "istioNamespace": naming.ISTIO_NAMESPACE},
-        "meshConfig": {"outboundTrafficPolicy": {"mode": args.outbound_policy}},
+        "meshConfig": {"outboundTrafficPolicy": {"mode": args.outbound_policy}, **kept},
         # istiod sets Fail itself once it is ready; saying so here keeps each later `up` from setting it back.
         "base": {"validationFailurePolicy": "Fail"},
     }

@@ -40,11 +40,13 @@ class ModelVersionArgs:
         model: the model; its name is TF Serving's model name as well.
         version: the version; its name, e.g. "v2", is the subset's as well.
         namespace: the models' namespace.
+        measured: whether the proxy hands on the server's own metrics.
     """
 
     model: ModelSettings
     version: VersionSettings
     namespace: str
+    measured: bool = False
 
 
 def model_config(model: str, path: str, model_version: int) -> str:
@@ -130,7 +132,19 @@ def _pod_metadata(args: ModelVersionArgs) -> dict[str, Any]:
     }
     return {
         "labels": {**labels, "sidecar.istio.io/inject": "true"},
-        "annotations": {"proxy.istio.io/config": json.dumps(proxy)},
+        "annotations": {"proxy.istio.io/config": json.dumps(proxy), **(scraped() if args.measured else {})},
+    }
+
+
+def scraped() -> dict[str, str]:
+    """Return the annotations by which the proxy's agent knows where the server's metrics are.
+
+    It hands them on at its own port, which the mesh leaves alone, so mutual TLS may be strict.
+    """
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(naming.HTTP_PORT),
+        "prometheus.io/path": naming.METRICS_PATH,
     }
 
 

@@ -8,8 +8,6 @@ that mends it.
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-import pulumi
-from pulumi.runtime import config as runtime
 from pydantic import Field
 
 from infra import config_fields as fields
@@ -17,7 +15,9 @@ from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOU
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
+from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
+from infra.config_rollout import RolloutSettings
 from infra.config_serving import check_ingress, check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
@@ -118,6 +118,8 @@ class StackInput(Section):
     host: fields.OuterHost = ""
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
     egress: EgressSettings = Field(default_factory=EgressSettings)
+    rollout: RolloutSettings = Field(default_factory=RolloutSettings)
+    monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
     models: dict[str, ModelInput] = Field(default_factory=dict)
 
 
@@ -201,6 +203,7 @@ class Settings(Section):
         namespace: where the models live.
         image: the model server's, for models that name none.
         host: the name that callers outside the mesh use; None lets nobody in.
+        rollout: what a canary's step may be.
     """
 
     project: str
@@ -213,6 +216,8 @@ class Settings(Section):
     image: str
     host: str | None
     egress: EgressSettings
+    rollout: RolloutSettings
+    monitoring: MonitoringSettings
     models: tuple[ModelSettings, ...]
 
 
@@ -222,6 +227,9 @@ def load() -> Settings:
     Raises:
         SettingsError: with all that is wrong in it.
     """
+    import pulumi  # who only parses, to roll back for instance, need not wait for it
+    from pulumi.runtime import config as runtime
+
     values = {**runtime.get_config_env(), **runtime.CONFIG.get()}
     secrets = {*runtime.get_config_secret_keys_env(), *filter(runtime.is_config_secret, values)}
     return parse(values, project=pulumi.get_project(), stack=pulumi.get_stack(), secrets=secrets)
@@ -250,6 +258,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     check_models(declared, report)
     check_ingress(report)
     check_lifetimes(report)
+    check_monitoring(report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
         check_place(report)
@@ -275,6 +284,8 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         image=given.image,
         host=given.host or None,
         egress=given.egress,
+        rollout=given.rollout,
+        monitoring=given.monitoring,
         models=models,
     )
 

@@ -1,6 +1,7 @@
-"""The commands: `python -m rollout review`.
+"""The commands: `python -m rollout review | status | verify | gate | promote | rollback | report`.
 
-Each command imports what it needs when it runs: a review is a step of every pull request and should start at once.
+Each command imports what it needs when it runs: a review is a step of every pull request and should start at once, and
+a rollback has to be over when others have just started.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rollout import cli_look, cli_move
 
 app = typer.Typer(
     help="See a rollout of model versions, and steer it.",
@@ -51,3 +54,7 @@ def review(
     else:
         output.write_text(result.markdown, encoding="utf-8")
     raise typer.Exit(int(result.code))
+
+
+for command in (cli_look.status, cli_look.verify, cli_look.gate, cli_move.promote, cli_move.rollback, cli_look.report):
+    app.command()(command)

@@ -1,11 +1,13 @@
 """The weights that one proxy really has, read from its Envoy and not from any object in the cluster."""
 
-import json
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from kubernetes.client import CoreV1Api
-from kubernetes.stream import stream
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubernetes.client import CoreV1Api
 
 
 def execute(api: CoreV1Api, namespace: str, pod: str, container: str, command: list[str], seconds: float = 60) -> str:
@@ -15,6 +17,8 @@ def execute(api: CoreV1Api, namespace: str, pod: str, container: str, command: l
         RuntimeError: it ended with another code than 0; the message carries its standard error.
         TimeoutError: it has not ended after `seconds`.
     """
+    from kubernetes.stream import stream  # which costs more than all that a reader of dumps needs
+
     session = stream(
         api.connect_get_namespaced_pod_exec,
         pod,
@@ -53,6 +57,31 @@ def route_weights(dump: Mapping[str, Any], host: str, port: int) -> dict[str, in
             if f"{host}:{port}" in virtual_host.get("domains", []) or virtual_host.get("name") == f"{host}:{port}":
                 return _split(virtual_host["routes"][-1]["route"], host, port)
     return None
+
+
+def gateway_weights(dump: Mapping[str, Any], outer: str, host: str, port: int) -> dict[str, int] | None:
+    """Return per cent by subset that a gateway gives requests for a Service, or None if it has no route to it.
+
+    Args:
+        dump: as for `route_weights`.
+        outer: the name by which callers outside the mesh ask for it, and for other models too.
+        host: full DNS name of the Service.
+        port: the Service's port.
+    """
+    found = None
+    for config in dump.get("configs", []):
+        for virtual_host in config.get("route_config", {}).get("virtual_hosts", []):
+            if any(domain.partition(":")[0] == outer for domain in virtual_host.get("domains", [])):
+                for route in virtual_host.get("routes", []):
+                    if f"|{port}|" in (cluster := _first_cluster(route)) and cluster.endswith(f"|{host}"):
+                        found = route["route"]  # the weights come after all matches
+    return None if found is None else _split(found, host, port)
+
+
+def _first_cluster(route: Mapping[str, Any]) -> str:
+    action = route.get("route", {})
+    clusters: Iterator[str] = (each["name"] for each in action.get("weighted_clusters", {}).get("clusters", []))
+    return str(action.get("cluster") or next(clusters, ""))
 
 
 def _split(route: Mapping[str, Any], host: str, port: int) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rollout.review_values import Difference, Path, Special, differences
@@ -97,6 +97,7 @@ class Plan:
         warnings: what Pulumi warns of, and advisory policies.
         unchanged: number of resources that stay as they are.
         failed: it did not come to its end, for a reason that `errors` gives if anything does.
+        config: the stack's, as Pulumi hands it to the program; empty where the preview does not tell it.
     """
 
     changes: tuple[Change, ...] = ()
@@ -104,6 +105,7 @@ class Plan:
     warnings: tuple[Message, ...] = ()
     unchanged: int = 0
     failed: bool = False
+    config: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stack(self) -> str:

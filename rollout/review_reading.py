@@ -34,6 +34,7 @@ class _Reading:
     warnings: list[Message] = field(default_factory=list)
     stack_outputs: Mapping[str, Any] | None = None
     summary: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
     failed: bool = False
 
     def diagnostic(self, entry: Mapping[str, Any]) -> None:
@@ -77,7 +78,8 @@ class _Reading:
         # The engine's own last word says nothing beside the reason, which is a policy's where only events tell it.
         errors = [error for error in self.errors if error.text != "preview failed"]
         unchanged = same if isinstance(same, int) else 0
-        return Plan(tuple(changes), tuple(errors), tuple(self.warnings), unchanged, failed)
+        config = {key: value for key, value in self.config.items() if isinstance(value, str)}
+        return Plan(tuple(changes), tuple(errors), tuple(self.warnings), unchanged, failed, config)
 
 
 def parse(text: str) -> Plan:
@@ -107,7 +109,7 @@ def parse(text: str) -> Plan:
 def _digest(document: Mapping[str, Any]) -> _Reading:
     if document and not {"steps", "config", "diagnostics", "changeSummary", "duration"} & document.keys():
         raise UnreadableError("JSON, but not of `pulumi preview --json`")
-    reading = _Reading(summary=_mapping(document.get("changeSummary")))
+    reading = _Reading(summary=_mapping(document.get("changeSummary")), config=_mapping(document.get("config")))
     for entry in _list(document.get("steps")):
         reading.step(_mapping(entry), "oldState", "newState", "kind", "replaceReasons", "diffReasons")
     for entry in _list(document.get("diagnostics")):
@@ -126,6 +128,8 @@ def _events(events: Iterable[object]) -> _Reading:
             metadata = _mapping(_mapping(entry["resOutputsEvent"]).get("metadata"))
             if metadata.get("type") == STACK_TYPE and (new := _state(metadata.get("new"))) is not None:
                 reading.stack_outputs = new.outputs
+        elif "preludeEvent" in entry:
+            reading.config = _mapping(_mapping(entry["preludeEvent"]).get("config"))
         elif "diagnosticEvent" in entry:
             reading.diagnostic(_mapping(entry["diagnosticEvent"]))
         elif "policyEvent" in entry:

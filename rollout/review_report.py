@@ -10,6 +10,7 @@ from typing import Final
 from rollout.review_bars import bars, unchanged
 from rollout.review_effects import Loss, Workload, losses, workloads
 from rollout.review_kinds import kind_of, object_name
+from rollout.review_limits import limits
 from rollout.review_markdown import Section, block, changed, code, comment, prose
 from rollout.review_plan import STACK_TYPE, Change, Message, Plan
 from rollout.review_routes import splits
@@ -30,7 +31,15 @@ def report(plan: Plan, stack: str, *, weights_only: bool) -> str:
     sections += _errors(plan)
     if weights_only:
         sections += _weights_only(plan)
-    sections += [*_losses(plan), *_traffic(plan), *_pods(plan), *_resources(plan), *_details(plan), *_warnings(plan)]
+    sections += [
+        *_losses(plan),
+        *_traffic(plan),
+        *limits(plan),
+        *_pods(plan),
+        *_resources(plan),
+        *_details(plan),
+        *_warnings(plan),
+    ]
     return comment(sections)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from sandbox import archive, authority, gotools, materials
 from sandbox.errors import SandboxError
 from sandbox.gotools import GoTool
+from sandbox.materials import RootFileSystem
 from sandbox.paths import cache_root
 
 _HERE = Path(__file__).resolve().parent
@@ -30,13 +31,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Image:
-    """One image: the root file system (when it needs a libc and iptables), then the files."""
+    """One image: the root file system (when it needs more than one static program), then the files."""
 
     reference: str
     files: tuple[Source, ...]
     entrypoint: tuple[str, ...]
     tools: tuple[GoTool, ...] = ()
-    with_root_file_system: bool = False
+    root: RootFileSystem | None = None
     user: str = ""
 
 
@@ -75,7 +76,7 @@ ISTIO = (
         (_tool(gotools.PILOT_DISCOVERY, "usr/local/bin/pilot-discovery"), _BOOTSTRAP),
         ("/usr/local/bin/pilot-discovery",),
         (gotools.PILOT_DISCOVERY,),
-        with_root_file_system=True,
+        root=materials.BASE,
         user="1337:1337",  # the chart demands an image that does not run as root
     ),
     Image(
@@ -87,7 +88,7 @@ ISTIO = (
         ),
         ("/usr/local/bin/pilot-agent",),
         (gotools.PILOT_AGENT,),
-        with_root_file_system=True,
+        root=materials.BASE,
     ),
 )
 
@@ -106,12 +107,22 @@ MODEL_SERVER = Image(
 CALLER = _static("docker.io/tfserving-mesh/caller:sandbox", gotools.CALLER, "")
 WORKLOADS = (MODEL_SERVER, CALLER)
 
+# Debian's: the server itself without the pages of its web interface, which no test looks at.
+PROMETHEUS = Image(
+    "docker.io/prom/prometheus:v2.42.0",
+    (Source(lambda: materials.prometheus_folder() / "prometheus", lambda: "bookworm", "bin/prometheus"),),
+    ("/bin/prometheus",),
+    root=materials.BASE,
+)
+PYTHON = Image("docker.io/library/python:3.11-slim", (), ("/usr/bin/python3",), root=materials.PYTHON)
+MONITORING = (PROMETHEUS, PYTHON)
+
 
 @cache
 def key(image: Image) -> str:
     """Changes whenever the archive could."""
     digest = hashlib.sha256()
-    root = materials.root_file_system_key() if image.with_root_file_system else ""
+    root = image.root.key() if image.root else ""
     for part in (_FORMAT, image.reference, *image.entrypoint, image.user, root):
         digest.update(part.encode() + b"\0")
     for source in image.files:
@@ -139,7 +150,7 @@ def build(image: Image) -> None:
     try:
         with layer.open("wb") as out:
             archive.write_layer(out, [(source.path(), source.inside) for source in image.files])
-        layers = [materials.root_file_system(), layer] if image.with_root_file_system else [layer]
+        layers = [image.root.path(), layer] if image.root else [layer]
         with staged.open("wb") as out:
             settings = {"Env": [_PATH], "Entrypoint": list(image.entrypoint), "User": image.user}
             archive.write_archive(out, image.reference, settings, layers)

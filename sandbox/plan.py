@@ -47,7 +47,7 @@ def image_list(context: str | None) -> tuple[Image, ...]:
     """The images that are written here: a user's own cluster pulls everything that is public itself."""
     if context is not None:
         return images.WORKLOADS
-    return (*images.CONTROL_PLANE, images.COREDNS, *images.ISTIO, *images.WORKLOADS)
+    return (*images.CONTROL_PLANE, images.COREDNS, *images.ISTIO, *images.WORKLOADS, *images.MONITORING)
 
 
 def build_steps(context: str | None) -> list[Step]:
@@ -67,8 +67,11 @@ def build_steps(context: str | None) -> list[Step]:
     if context is None:
         if not materials.istio_files().exists():
             steps.append(Step("Istio's charts", materials.build_istio_files))
-        if not materials.root_file_system().exists():
-            steps.append(Step("root file system from Debian packages", materials.build_root_file_system))
+        for root in (materials.BASE, materials.PYTHON):
+            if not root.path().exists():
+                steps.append(Step(f"root file system from Debian packages: {' '.join(root.packages)}", root.build))
+        if not materials.prometheus_folder().exists():
+            steps.append(Step("Prometheus from its Debian package", materials.build_prometheus))
     steps += [Step(f"image {image.reference}", partial(images.build, image)) for image in missing_images]
     return steps
 

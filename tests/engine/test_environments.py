@@ -78,6 +78,21 @@ def test_an_environment_breaks_no_policy(project: Project, checkout: Path, stack
     assert "mandatory" not in ended.stdout.partition("Policies:")[2]
 
 
+@pytest.mark.parametrize("stack", ["dev"], indirect=True)
+@pytest.mark.parametrize("kind", ["bundled", "operator"])
+def test_an_environment_that_is_measured_breaks_no_policy(
+    project: Project, checkout: Path, stack: str, kind: str
+) -> None:
+    for key, value in (("monitoring.kind", kind), ("host", "models.example.com"), ("plainHttp", "true")):
+        setting = ["pulumi", "config", "set", "--stack", stack, "--path", key, value]
+        subprocess.run(setting, cwd=checkout, env=project.environ, check=True)
+    ended = preview(project, checkout, stack, "--policy-pack", "policy")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    made = {"bundled": "grafana-route", "operator": "tfserving-mesh-rules"}[kind]
+    assert made in ended.stdout
+    assert "mandatory" not in ended.stdout.partition("Policies:")[2]
+
+
 @pytest.mark.parametrize("stack", ["prod"], indirect=True)
 def test_prod_without_its_protection_breaks_a_policy(project: Project, checkout: Path, stack: str) -> None:
     set_protection = ["pulumi", "config", "set", "--stack", stack, "--path", "cluster.deletionProtection", "false"]

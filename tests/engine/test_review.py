@@ -197,6 +197,18 @@ def test_a_weight_change_moves_weights_and_nothing_else_and_is_the_example(deplo
     assert markdown == EXAMPLE.read_text(), "stale: REVIEW_EXAMPLE=write .venv/bin/pytest tests/engine/test_review.py"
 
 
+def test_a_step_beyond_the_stacks_limits_is_shown_with_the_reason_where_there_is_one(deployed: Deployed) -> None:
+    deployed.set("inception:v2Weight", "80")
+    for streaming in (False, True):
+        code, markdown = review(deployed.preview(streaming=streaming), "--weights-only")
+        assert "**Beyond the limits of a step**, and `rollout.override` gives no reason." in markdown
+        assert "- `inception`: `v2` goes from 5 to 80 in one step; rollout.largestStep is 50" in markdown
+        assert code == 0
+    deployed.set("rollout", {"override": "v1 answers nonsense"})
+    _, markdown = review(deployed.preview())
+    assert "**Beyond the limits of a step**, because: v1 answers nonsense" in markdown
+
+
 def test_another_image_restarts_the_versions_pods_and_is_more_than_weights(deployed: Deployed) -> None:
     deployed.set("inception:v2Weight", "25")
     deployed.config["models"]["inception"]["versions"]["v2"]["image"] = "tensorflow/serving:2.19.1"

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from infra.config_models import ModelInput, VersionInput
+from infra.config_rollout import RolloutSettings
 from infra.config_shape import keys_of
 
 PAGE = (Path(__file__).parents[2] / "docs/config.md").read_text()
@@ -37,7 +38,9 @@ def table(heading: str) -> dict[str, str]:
     return {row[0].strip("`"): row[2] for row in cells}
 
 
-@pytest.mark.parametrize(("heading", "section"), [("A model", ModelInput), ("A version", VersionInput)])
+@pytest.mark.parametrize(
+    ("heading", "section"), [("A model", ModelInput), ("A version", VersionInput), ("Rollouts", RolloutSettings)]
+)
 def test_the_page_has_every_key_with_its_default(heading: str, section: type[BaseModel]) -> None:
     found, expected = table(heading), dict(keys(section))
     assert list(found) == list(dict.fromkeys(found))
@@ -57,6 +60,7 @@ def test_the_example_is_a_good_stack_and_has_every_key(stack: Make) -> None:
     assert {key for key, _ in keys(ModelInput)} <= used
     assert {key for key, _ in keys(VersionInput)} <= used
     assert set(table("The stack")) <= set(config)
+    assert set(table("Rollouts")) == set(config["rollout"])
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:

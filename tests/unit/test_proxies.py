@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout.proxies import route_weights
+from rollout.proxies import gateway_weights, route_weights
 
 HOST = "inception.models.svc.cluster.local"
 
@@ -53,3 +53,31 @@ def test_the_grpc_ports_route_is_not_taken_for_the_rest_ports() -> None:
 def test_a_route_that_leads_elsewhere_is_an_error() -> None:
     with pytest.raises(ValueError, match="leads to outbound"):
         route_weights(dump({"cluster": cluster("v1", host="evil.default.svc.cluster.local")}), HOST, 8501)
+
+
+def gateway_dump() -> dict[str, Any]:
+    def route(path: str, **clusters: int) -> dict[str, Any]:
+        weighted = {"clusters": [{"name": name, "weight": weight} for name, weight in clusters.items()]}
+        return {"match": {"safe_regex": path}, "route": {"weighted_clusters": weighted}}
+
+    other = cluster("v1", host="resnet.models.svc.cluster.local")
+    routes = [
+        {"match": {"headers": []}, "route": {"cluster": cluster("v2")}},
+        route("/v1/models/inception.*", **{cluster("v1"): 90, cluster("v2"): 10}),
+        route("/v1/models/resnet.*", **{other: 100}),
+    ]
+    hosts = [
+        {"name": "models.example.com:80", "domains": ["models.example.com", "models.example.com:80"], "routes": routes}
+    ]
+    return {"configs": [{"route_config": {"name": "http.80", "virtual_hosts": hosts}}]}
+
+
+def test_a_gateways_split_is_the_models_own_and_not_a_matchs() -> None:
+    assert gateway_weights(gateway_dump(), "models.example.com", HOST, 8501) == {"v1": 90, "v2": 10}
+    resnet = "resnet.models.svc.cluster.local"
+    assert gateway_weights(gateway_dump(), "models.example.com", resnet, 8501) == {"v1": 100}
+
+
+def test_a_gateway_without_the_models_route_is_no_caller() -> None:
+    assert gateway_weights(gateway_dump(), "models.example.com", "x.models.svc.cluster.local", 8501) is None
+    assert gateway_weights(gateway_dump(), "other.example.com", HOST, 8501) is None

@@ -15,6 +15,7 @@ import yaml
 from pulumi.runtime import config as runtime
 
 from infra import config_models, settings
+from infra.config_rollout import RolloutSettings
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Any]
@@ -190,6 +191,7 @@ def test_every_key_inside_an_object_is_described_in_the_schema() -> None:
         "cluster": [settings.ExistingCluster],
         "istio": [settings.IstioSettings, settings.ChartValues],
         "egress": [settings.EgressSettings, settings.S3Bucket, settings.AzureAccount],
+        "rollout": [RolloutSettings],
         "models": [
             config_models.ModelInput,
             config_models.VersionInput,

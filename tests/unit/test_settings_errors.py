@@ -137,7 +137,7 @@ def test_a_text_that_lacks_something_gets_it_without_losing_the_rest(stack: Make
 
 
 @pytest.mark.parametrize("text", ["abc", "[1", "", "NaN", "5" * 5000, "[" * 100_000, "5", "[]", '"x"', "null", "true"])
-@pytest.mark.parametrize("key", ["models", "istio", "egress", "cluster"])
+@pytest.mark.parametrize("key", ["models", "istio", "egress", "rollout", "cluster"])
 def test_an_object_that_is_none(stack: Make, inception: dict[str, Any], key: str, text: str) -> None:
     broken = stack({"models": inception, key: text})
     problem = broken.problems()[0]
@@ -179,6 +179,10 @@ WRONG: dict[str, list[Any]] = {
     "egress.s3[0].region": ["", "us", 5, None],
     "egress.s3[0].bucket": ["", "A_b", "x", None],
     "egress.azure[0].account": ["", "A", "ab", 5, "x.y"],
+    "rollout.largestStep": [0, 101, "x", 2.5, None],
+    "rollout.shortestSoakSeconds": [-1, "10m", True],
+    "rollout.zeroToAll": ["yes", 1],
+    "rollout.override": [5, True, "two\nlines", "x" * 301],
     "models.m": ["x", 5, None, []],
     "models.m.path": [
         "gs:/x",

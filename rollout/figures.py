@@ -1,0 +1,165 @@
+"""What the versions of a model did, from the recorded series: counts since a moment, and figures of the last minute."""
+
+from __future__ import annotations
+
+import json
+import math
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from infra.metrics import series
+from infra.metrics.workloads import PROMETHEUS, PROMETHEUS_PORT
+from rollout.errors import RolloutError
+from rollout.gate import Measured
+
+if TYPE_CHECKING:
+    from infra.config_monitoring import MonitoringSettings
+    from rollout.cluster_api import ClusterApi
+
+_SECONDS: Final = 20
+_LOOK_BACK: Final = 120  # seconds before a window in which a count that is older than it was written
+Ask: TypeAlias = Callable[[str, Mapping[str, str]], Mapping[str, Any]]
+Samples: TypeAlias = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Now:
+    """A version in the last minute; None is not known, for lack of requests for instance.
+
+    Attributes:
+        share: of the model's requests, 0-1.
+        errors: of its own requests, 0-1.
+        p50, p99: milliseconds.
+    """
+
+    share: float | None = None
+    errors: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+
+
+class Figures(Protocol):
+    """A source of figures of one namespace's models, as callers' proxies see them."""
+
+    def measured(self, model: str, version: str, start: float, end: float) -> Measured:
+        """Return what a version did between two moments, seconds since the epoch."""
+
+    def now(self, model: str) -> Mapping[str, Now]:
+        """Return the last minute of every version."""
+
+    def history(self, metric: str, model: str, start: float, end: float, step: float) -> Mapping[str, Samples]:
+        """Return a recorded series over time by version, (seconds since the epoch, value) every `step` seconds."""
+
+
+class Prometheus:
+    """A Prometheus that records the series, the bundled one or any other."""
+
+    def __init__(self, ask: Ask, namespace: str) -> None:
+        """Take the way to ask it, by path and query, and the models' namespace."""
+        self._ask = ask
+        self._namespace = namespace
+
+    def measured(self, model: str, version: str, start: float, end: float) -> Measured:
+        """See `Figures`. A proxy that started anew is counted on, and one that ended by what it last had."""
+
+        def count(metric: str) -> dict[str, float]:
+            text = self._selector(metric, model, version=version)
+            window = math.ceil(end - start) + _LOOK_BACK
+            counts: dict[str, float] = {}
+            for found in self._query(f"{text}[{window}s]", end):
+                limit = found["metric"].get("le", "")
+                samples = _since([(float(at), float(value)) for at, value in found["values"]], start)
+                counts[limit] = counts.get(limit, 0.0) + series.counted(samples, start)
+            return counts
+
+        requests = round(sum(count(series.REQUESTS_TOTAL).values()))
+        errors = min(requests, round(sum(count(series.ERRORS_TOTAL).values())))
+        buckets = {float(limit): round(value) for limit, value in count(series.LATENCY_BUCKETS_TOTAL).items()}
+        return Measured(requests, errors, buckets)
+
+    def now(self, model: str) -> dict[str, Now]:
+        """See `Figures`."""
+        named = {
+            "share": series.SHARE,
+            "errors": series.ERROR_RATIO,
+            "p50": series.LATENCY_P50,
+            "p99": series.LATENCY_P99,
+        }
+        found: dict[str, dict[str, float]] = {}
+        for name, metric in named.items():
+            for entry in self._query(self._selector(metric, model), None):
+                value = float(entry["value"][1])
+                if math.isfinite(value):
+                    found.setdefault(entry["metric"]["version"], {})[name] = value
+        return {version: Now(**values) for version, values in found.items()}
+
+    def history(self, metric: str, model: str, start: float, end: float, step: float) -> dict[str, Samples]:
+        """See `Figures`."""
+        by_side = {} if metric in {series.WEIGHT, series.LOADED, series.IN_FLIGHT} else {"side": series.SOURCE}
+        text = series.selector(metric, namespace=self._namespace, model=model, **by_side)
+        query = {"query": text, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        return {
+            found["metric"]["version"]: [(float(at), float(value)) for at, value in found["values"]]
+            for found in self._result("/api/v1/query_range", query)
+        }
+
+    def _selector(self, metric: str, model: str, **labels: str) -> str:
+        return series.selector(metric, namespace=self._namespace, model=model, side=series.SOURCE, **labels)
+
+    def _query(self, text: str, at: float | None) -> list[Any]:
+        return self._result("/api/v1/query", {"query": text, **({} if at is None else {"time": f"{at:.3f}"})})
+
+    def _result(self, path: str, query: Mapping[str, str]) -> list[Any]:
+        answer = self._ask(path, query)
+        if answer.get("status") != "success":
+            raise RolloutError(f"Prometheus refuses {query['query']}: {answer.get('error', answer)}")
+        return list(answer["data"]["result"])
+
+
+def _since(samples: Samples, start: float) -> Samples:
+    """The samples after a moment, and the last one before."""
+    before = [sample for sample in samples if sample[0] <= start]
+    return before[-1:] + [sample for sample in samples if sample[0] > start]
+
+
+def bundled(api: ClusterApi, monitoring: MonitoringSettings) -> Ask:
+    """Ask the Prometheus that a stack brings, through the API server."""
+    service = f"http:{PROMETHEUS}:{PROMETHEUS_PORT}"
+    proxy = f"/api/v1/namespaces/{monitoring.namespace}/services/{service}/proxy"
+
+    def ask(path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+        if monitoring.kind != "bundled":
+            raise RolloutError(
+                f"monitoring.kind is {monitoring.kind}, so the stack has no Prometheus of its own; name one with "
+                "--prometheus. Run: pulumi config set --path monitoring.kind bundled"
+            )
+        try:
+            return api.get(proxy + path, **query)
+        except RolloutError as error:
+            raise RolloutError(
+                f"the cluster's Prometheus cannot be asked ({error}); --prometheus names another"
+            ) from error
+
+    return ask
+
+
+def at(url: str) -> Ask:
+    """Ask the Prometheus at a URL, http://localhost:9090 for instance."""
+
+    def ask(path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
+        if not url.startswith(("http://", "https://")):
+            raise RolloutError(f"--prometheus is {url}; it is a URL such as http://localhost:9090")
+        full = f"{url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
+        try:
+            with urllib.request.urlopen(full, timeout=_SECONDS) as answer:  # noqa: S310 - the scheme is one of two
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            raise RolloutError(f"Prometheus at {url} answers {error.code}: {error.read(300).decode()}") from error
+        except (OSError, ValueError) as error:
+            raise RolloutError(f"Prometheus at {url} cannot be asked: {error}") from error
+
+    return ask

@@ -1,0 +1,198 @@
+"""A canary step by step from nothing to everything: each step recorded, verified, soaked, judged, and then the next.
+
+Nothing is remembered but the stack's config: run again after an interruption, it takes the weight that stands there,
+soaks and judges that, and goes on. The journal is for people, and for the stable version's figures at the last step,
+where it has no requests of its own any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from infra.weights import WHOLE
+from rollout import journal
+from rollout.durations import spoken
+from rollout.gate import Answer, Criteria, Measured, Verdict, judge
+from rollout.gate_text import headline, reasons
+from rollout.verify import describe
+
+if TYPE_CHECKING:
+    from rollout.convergence import Convergence
+
+_LOOKS: Final = 20  # times in a soak that the figures are read
+_GROWN: Final = 1.5  # a look costs confidence, so the gate looks only when there is half as much more to see
+
+
+class End(IntEnum):
+    """How a promotion ends, and the exit code of its command."""
+
+    DONE = 0
+    ROLLED_BACK = 1
+    HELD = 3
+
+
+class World(Protocol):
+    """What a promotion does and sees outside of itself."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def weight(self) -> int:
+        """Return the canary's percentage in the config."""
+
+    def step(self, weight: int, message: str) -> None:
+        """Give the canary a percentage, in config and cluster; refuse if that would change anything but weights."""
+
+    def finish(self, message: str) -> None:
+        """Make the canary the stable version."""
+
+    def verify(self) -> Convergence:
+        """Wait for all proxies."""
+
+    def roll_back(self) -> bool:
+        """Give the stable version everything; whether that was done and recorded."""
+
+    def commit(self, message: str) -> None:
+        """Commit config and journal, where that is asked for."""
+
+    def measured(self, version: str, start: float, end: float) -> Measured:
+        """Return what a version did between two moments."""
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+
+    def progress(self, line: str) -> None:
+        """Show a line until the next."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What is asked for.
+
+    Attributes:
+        model, canary, stable: names.
+        steps: percentages, rising.
+        soak: seconds at each.
+        patience: seconds to wait after a soak for enough requests.
+        override: why limits do not hold, "" where they do.
+    """
+
+    model: str
+    canary: str
+    stable: str
+    steps: Sequence[int]
+    soak: float
+    patience: float
+    criteria: Criteria
+    override: str = ""
+
+
+def promote(plan: Promotion, world: World, log: journal.Journal) -> End:
+    """Take the canary through its steps; see the module."""
+    if plan.canary == plan.stable:  # interrupted behind the last step, perhaps before Pulumi recorded it
+        return _finish(plan, world, log)
+    current = world.weight()
+    ahead = [step for step in plan.steps if step > current]
+    for weight in [current, *ahead] if current else ahead:
+        end = _step(plan, weight, world, log)
+        if end is not None:
+            return end
+    if world.weight() < WHOLE:
+        world.say(f"{plan.canary} stays at {world.weight()} %, the last of the steps")
+        return End.DONE
+    return _finish(plan, world, log)
+
+
+def _finish(plan: Promotion, world: World, log: journal.Journal) -> End:
+    message = f"Make {plan.canary} the stable version of {plan.model}"
+    world.finish(message)
+    log.add(journal.PROMOTED, world.now(), version=plan.canary)
+    world.commit(message)
+    world.say(f"{plan.canary} is the stable version of {plan.model}")
+    return End.DONE
+
+
+def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> End | None:
+    """One step; None is on to the next."""
+    began = world.now()
+    override = {"override": plan.override} if plan.override else {}
+    log.add(journal.STEP, began, version=plan.canary, weight=weight, **override)
+    message = f"Give {plan.canary} of {plan.model} {weight} %"
+    world.step(weight, message)
+    world.commit(f"{message}\n\nBeyond the limits: {plan.override}" if plan.override else message)
+    result = world.verify()
+    for line in describe(result):
+        world.say(f"{plan.canary} at {weight} %: {line}")
+    log.add(
+        journal.CONVERGED, world.now(), weight=weight, proxies=len(result.answers), seconds=round(result.seconds, 3)
+    )
+    if result.stragglers or not result.answers:
+        log.add(journal.HELD, world.now(), weight=weight, why="not every proxy has the weights")
+        world.say("held: the next step waits until every proxy has this one. Run the same command again")
+        return End.HELD
+    start = world.now()
+    verdict = _soak(plan, weight, start, world, log)
+    why = reasons(verdict, plan.criteria, plan.canary, plan.stable)
+    for line in why:
+        world.say(f"  {line}")
+    details = {"answer": verdict.answer.name.lower(), "headline": headline(verdict), "start": start}
+    log.add(journal.GATE, world.now(), version=plan.canary, weight=weight, reasons=why, **details)
+    if verdict.answer is Answer.FAIL:
+        done = world.roll_back()
+        log.add(journal.ROLLED_BACK, world.now(), version=plan.canary, recorded=done)
+        world.commit(f"Roll {plan.model} back to {plan.stable}\n\n" + "\n".join(why))
+        world.say(f"{plan.canary} of {plan.model} failed at {weight} % and is rolled back")
+        return End.ROLLED_BACK
+    if verdict.answer is Answer.MORE:
+        log.add(journal.HELD, world.now(), weight=weight, why=headline(verdict))
+        world.say(
+            f"held at {weight} %. Run the same command again when there is traffic, or: python -m rollout rollback"
+        )
+        return End.HELD
+    return None
+
+
+def _soak(plan: Promotion, weight: int, start: float, world: World, log: journal.Journal) -> Verdict:
+    """Watch a step until its soak is over; a canary that fails ends it, one that passes does not."""
+    baseline = _baseline(plan, weight, start, log)
+    ended = start + plan.soak
+    pause = max(0.5, plan.soak / _LOOKS)
+    look, seen, looked_after = 0, 0, False
+    verdict = judge(Measured(), Measured(), plan.criteria)
+    while True:
+        world.sleep(pause)
+        now = world.now()
+        canary = world.measured(plan.canary, start, now)
+        stable = world.measured(plan.stable, *(baseline or (start, now)))
+        world.progress(_progress(plan, weight, canary, ended - now))
+        over, last = now >= ended, now >= ended + plan.patience
+        if canary.requests >= max(1, _GROWN * seen) or (over and not looked_after) or last:
+            look += 1 if canary.requests > seen or look == 0 else 0  # the same data again is the same look
+            seen, looked_after = canary.requests, over
+            verdict = judge(canary, stable, plan.criteria, look)
+        if verdict.answer is Answer.FAIL or (over and verdict.answer is Answer.PASS) or last:
+            break
+    world.say(f"{plan.canary} at {weight} %, {spoken(world.now() - start)}: {headline(verdict)}")
+    return verdict
+
+
+def _progress(plan: Promotion, weight: int, canary: Measured, left: float) -> str:
+    failed = f"{100 * canary.errors / canary.requests:.1f} % failed" if canary.requests else "none so far"
+    to_go = f"{spoken(left)} to go" if left > 0 else "soaked, waiting for requests"
+    return f"{plan.canary} at {weight} %: {canary.requests:,} requests, {failed}; {to_go}"
+
+
+def _baseline(plan: Promotion, weight: int, start: float, log: journal.Journal) -> tuple[float, float] | None:
+    """When to look at the stable version instead: at the last step it has no requests, so the step before it counts."""
+    if weight < WHOLE:
+        return None
+    for event in reversed(log.last()):
+        if event["event"] == journal.GATE and event["weight"] < WHOLE and event["version"] == plan.canary:
+            return float(event["start"]), float(event["at"])
+    return start - plan.soak - plan.patience - 1, start

@@ -1,0 +1,145 @@
+"""The alerts under promtool: each fires for its fault, and all are quiet while things are well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.metrics import alerts
+from tests.engine.metrics_bench import Bench, counter
+
+pytestmark = pytest.mark.engine
+NAMES = [rule["alert"] for group in alerts.groups(15) for rule in group["rules"]]
+V1, V2 = ({"severity": "", "namespace": "models", "model": "inception", "version": version} for version in ("v1", "v2"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench("envoy", tmp_path)
+
+
+def labels(version: dict[str, str], severity: str) -> dict[str, str]:
+    return {**version, "severity": severity}
+
+
+def well(bench: Bench, unavailable: str | None = None) -> None:
+    """Feed what a mesh without a fault has, requests aside: three proxies, two of them pods of the model."""
+    bench.feed('up{job="tfserving-proxies", pod="caller-1"}', "1x60")
+    for version in ("v1", "v2"):
+        bench.feed(f'up{{job="tfserving-proxies", {bench.pod(version)}}}', "1x60")
+        bench.pods(version, 2, available=1 if version == unavailable else 2)
+    bench.feed('pilot_xds{job="tfserving-istiod"}', "3x60")
+
+
+def test_all_are_quiet_while_things_are_well(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=95, v2=5)
+    bench.called("v1", counter(95))
+    bench.called("v1", counter(0.5), code="503", pod="caller-2")
+    bench.called("v2", counter(5))
+    for name in NAMES:
+        for minutes in (1, 5, 10):
+            bench.expect_alert(name, [], minutes)
+    bench.hold()
+
+
+def test_all_are_quiet_without_a_request(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=95, v2=5)
+    for name in NAMES:
+        bench.expect_alert(name, [])
+    bench.hold()
+
+
+def test_a_share_off_its_weight_is_told_of_both_versions(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=95, v2=5)
+    bench.called("v1", counter(75))
+    bench.called("v2", counter(25))
+    bench.expect_alert("ModelShareOffWeight", [], minutes=3)
+    bench.expect_alert("ModelShareOffWeight", [labels(V1, "warning"), labels(V2, "warning")])
+    bench.hold()
+
+
+def test_a_request_to_a_version_of_weight_0_is_off_however_few_there_are(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=100, v2=0)
+    bench.called("v1", counter(0.9))
+    bench.called("v2", counter(0.1))
+    bench.expect_alert("ModelShareOffWeight", [labels(V1, "warning"), labels(V2, "warning")])
+    bench.hold()
+
+
+def test_a_share_is_not_off_by_the_chance_of_few_requests(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=90, v2=10)
+    bench.called("v1", counter(0.4))
+    bench.called("v2", counter(0.1))  # 20 % of 30 requests a minute
+    bench.expect_alert("ModelShareOffWeight", [])
+    bench.hold()
+
+
+def test_matches_may_take_a_share_past_the_weights(bench: Bench) -> None:
+    well(bench)
+    bench.route(exceptions=1, v1=95, v2=5)
+    bench.called("v1", counter(75))
+    bench.called("v2", counter(25))
+    bench.expect_alert("ModelShareOffWeight", [])
+    bench.hold()
+
+
+def test_a_canary_that_fails_more_than_the_stable_version_is_told_of(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=90, v2=10)
+    bench.called("v1", counter(90))
+    bench.called("v2", counter(9))
+    bench.called("v2", counter(1), code="500")
+    bench.expect_alert("ModelVersionErrorsAboveOthers", [], minutes=1)
+    bench.expect_alert("ModelVersionErrorsAboveOthers", [labels(V2, "critical")])
+    bench.hold()
+
+
+def test_versions_that_fail_alike_are_no_canarys_fault(bench: Bench) -> None:
+    well(bench)
+    bench.route(v1=90, v2=10)
+    for version, rate in (("v1", 90.0), ("v2", 10.0)):
+        bench.called(version, counter(0.9 * rate))
+        bench.called(version, counter(0.1 * rate), code="500")
+    bench.expect_alert("ModelVersionErrorsAboveOthers", [])
+    bench.hold()
+
+
+def test_a_version_that_is_not_available_is_told_of(bench: Bench) -> None:
+    well(bench, unavailable="v2")
+    bench.route(v1=100, v2=0, v3=0)
+    v3 = {**V2, "version": "v3"}  # without a pod at all
+    bench.expect_alert("ModelVersionNotAvailable", [], minutes=4)
+    bench.expect_alert("ModelVersionNotAvailable", [labels(V2, "warning"), labels(v3, "warning")])
+    bench.hold()
+
+
+def test_a_proxy_that_istiod_does_not_know_is_told_of(bench: Bench) -> None:
+    well(bench)
+    bench.feed('up{job="tfserving-proxies", pod="caller-2"}', "1x60")
+    bench.expect_alert("MeshProxiesOutOfSync", [{"severity": "warning"}])
+    bench.hold()
+
+
+def test_a_configuration_that_a_proxy_refuses_is_told_of(bench: Bench) -> None:
+    well(bench)
+    bench.feed('pilot_total_xds_rejects{job="tfserving-istiod"}', "0x20 1+1x40")
+    bench.expect_alert("MeshConfigRejected", [], minutes=4)
+    bench.expect_alert("MeshConfigRejected", [{"severity": "warning"}])
+    bench.hold()
+
+
+def test_weights_that_nobody_tells_are_told_of(bench: Bench) -> None:
+    well(bench)
+    bench.expect_alert("ModelWeightsUnknown", [{"severity": "warning"}])
+    bench.hold()
+
+
+def test_each_alert_has_a_test_in_which_it_fires() -> None:
+    tested = Path(__file__).read_text()
+    assert [name for name in NAMES if f'expect_alert("{name}", [{{' not in tested.replace("labels(", "{")] == []

@@ -1,0 +1,267 @@
+"""The route is moved in Pulumi's name, whole, and an interruption leaves nothing that the next run does not finish."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import pulumi_cli, route
+from rollout import rollback as command
+from rollout.cluster_api import ApiError, ClusterApi
+from rollout.convergence import Convergence, Watch
+from rollout.errors import RolloutError
+from rollout.mesh import Pod, Proxy, callers
+from rollout.rollback import rollback
+from rollout.stack import Stack
+from rollout.verify import describe, without_ended
+
+ROOT = Path(__file__).parents[2]
+HOST = "half-plus.models.svc.cluster.local"
+MANAGER = "pulumi-kubernetes-1a2b3c4d"
+
+
+def destinations(**weights: int) -> list[dict[str, Any]]:
+    return [{"destination": {"host": HOST, "subset": name}, "weight": weight} for name, weight in weights.items()]
+
+
+VIRTUAL_SERVICE: dict[str, Any] = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {
+        "name": "half-plus",
+        "namespace": "models",
+        "resourceVersion": "7",
+        "uid": "u",
+        "labels": {"app": "half-plus", "team": "somebody-elses"},
+        "annotations": {"pulumi.com/patchForce": "true"},
+        "managedFields": [
+            {
+                "manager": MANAGER,
+                "operation": "Apply",
+                "fieldsV1": {
+                    "f:metadata": {"f:labels": {"f:app": {}}, "f:annotations": {"f:pulumi.com/patchForce": {}}},
+                    "f:spec": {"f:http": {}},
+                },
+            },
+            {"manager": "team", "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}}},
+        ],
+    },
+    "spec": {
+        "hosts": [HOST, "models.example.com"],
+        "http": [
+            {"match": [{"headers": {"x-v": {"exact": "v2"}}}], "route": [{"destination": {"subset": "v2"}}]},
+            {"route": destinations(v1=50, v2=50), "match": [{"gateways": ["mesh"]}], "timeout": "30s"},
+            {"route": destinations(v1=50, v2=50), "match": [{"uri": {"regex": "/v1/models/half-plus.*"}}]},
+        ],
+    },
+}
+
+
+class Api(ClusterApi):
+    """A cluster of one route and two callers."""
+
+    def __init__(self, *, refuses: int = 0, conflicts: int = 0) -> None:
+        self.live = copy.deepcopy(VIRTUAL_SERVICE)
+        self.refuses, self.conflicts = refuses, conflicts
+        self.applied: list[tuple[str, Mapping[str, Any]]] = []
+
+    def get(self, path: str, **_query: str) -> dict[str, Any]:
+        assert path.endswith("/namespaces/models/virtualservices/half-plus"), path
+        return copy.deepcopy(self.live)
+
+    def items(self, path: str, **_query: str) -> list[dict[str, Any]]:
+        assert path == "/api/v1/pods"
+
+        def pod(namespace: str, name: str, *containers: str, **more: Any) -> dict[str, Any]:
+            spec = {"containers": [{"name": each} for each in containers], **more}
+            return {"metadata": {"namespace": namespace, "name": name, "labels": {"app": name}}, "spec": spec}
+
+        return [
+            pod("callers", "new", "app", initContainers=[{"name": "istio-proxy"}]),
+            pod("callers", "old", "app", "istio-proxy"),
+            pod("istio-system", "ingress", "istio-proxy"),
+            pod("istio-system", "istiod", "discovery"),
+            pod("batch", "plain", "app"),
+        ]
+
+    def apply(self, _path: str, manager: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        if self.refuses:
+            raise ApiError(self.refuses, "no")
+        if self.conflicts:
+            self.conflicts -= 1
+            self.live["metadata"]["resourceVersion"] = "8"
+            raise ApiError(409, "changed meanwhile")
+        self.applied.append((manager, manifest))
+        self.live["spec"] = copy.deepcopy(manifest["spec"])
+        return self.live
+
+    def split(self) -> dict[str, int]:
+        return {version: weight for version, weight in route.Route("", self.live).weights.items() if weight}
+
+
+class Live(Proxy):
+    """A proxy that has whatever the route says, or is `cut` off from it."""
+
+    def __init__(self, api: Api, name: str, cut: dict[str, int] | None = None) -> None:
+        super().__init__(api, Pod("callers", name))
+        self.api, self.cut = api, cut
+
+    def weights(self, host: str) -> dict[str, int] | None:
+        assert host == HOST
+        return self.cut or self.api.split()
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    file = tmp_path / "Pulumi.local.yaml"
+    file.write_text((ROOT / file.name).read_text().replace("v2Weight: 5", "v2Weight: 50"))
+    return Stack("local", ROOT, file)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Any:
+    """Roll back with Pulumi played; what was said, and done."""
+    from rollout.review_plan import Plan
+
+    monkeypatch.setattr(command, "proxies_of", lambda api, *_: [Live(api, "new"), Live(api, "old")])
+    monkeypatch.setattr(pulumi_cli, "preview", lambda _: Plan())
+
+    def run(api: Api, up: Any = lambda *_: None) -> tuple[bool, list[str]]:
+        monkeypatch.setattr(pulumi_cli, "up", up)
+        said: list[str] = []
+        return rollback(stack, api, stack.model(None), time.monotonic(), said.append), said
+
+    return run
+
+
+def test_the_whole_of_what_pulumi_owns_is_applied_in_its_name_and_nothing_of_others() -> None:
+    api = Api()
+    route.move(api, route.read(api, "half-plus", "models"), {"v1": 100, "v2": 0})
+    ((manager, manifest),) = api.applied
+    assert manager == MANAGER
+    assert manifest["metadata"]["labels"] == {"app": "half-plus"}
+    assert manifest["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
+    assert "managedFields" not in manifest["metadata"]
+    expected = copy.deepcopy(VIRTUAL_SERVICE["spec"])
+    for rule in expected["http"][1:]:
+        rule["route"] = destinations(v1=100, v2=0)
+    assert manifest["spec"] == expected
+
+
+def test_a_route_that_changed_meanwhile_is_read_again() -> None:
+    api = Api(conflicts=1)
+    route.move(api, route.read(api, "half-plus", "models"), {"v1": 100})
+    assert api.applied[0][1]["metadata"]["resourceVersion"] == "8"
+
+
+def test_a_route_of_somebody_elses_is_left_alone() -> None:
+    api = Api()
+    api.live["metadata"]["managedFields"].pop(0)
+    with pytest.raises(RolloutError, match="not applied by Pulumi"):
+        route.move(api, route.read(api, "half-plus", "models"), {"v1": 100})
+    assert api.applied == []
+
+
+def test_a_version_that_the_route_does_not_list_gets_nothing() -> None:
+    with pytest.raises(RolloutError, match="the route has no v3; it has v1, v2"):
+        route.read(Api(), "half-plus", "models").moved({"v3": 100})
+
+
+def test_a_rollback_moves_the_route_and_then_records_it(run: Any, stack: Stack) -> None:
+    api = Api()
+    recorded: list[dict[str, int]] = []
+    done, said = run(api, lambda *_: recorded.append(api.split()))
+    assert done
+    assert recorded == [{"v1": 100}]
+    assert stack.settings.models[0].weights == {"v1": 100, "v2": 0}
+    assert said[0] == "half-plus: v1 50 %, v2 50 % -> v1 100 %"
+    assert said[1].startswith("2 of 2 proxies have v1 100 %, after 0.")
+    assert said[2].startswith("recorded by Pulumi after ")
+
+
+def test_a_route_that_may_not_be_patched_is_left_to_pulumi(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(refuses=403)
+    monkeypatch.setattr(command, "DEADLINE", 0.2)
+
+    def up(stack: Stack, _message: str) -> None:
+        weights = stack.settings.models[0].weights
+        api.live["spec"]["http"][1]["route"] = destinations(**weights)
+
+    done, said = run(api, up)
+    assert done
+    assert "`pulumi up` does it" in said[0]
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_killed_before_the_route_is_moved_the_config_already_says_it(
+    run: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(route, "move", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(Api())
+    assert "v2Weight: 0" in stack.file.read_text()
+
+
+def test_an_up_that_would_change_more_is_not_made(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rollout.review_plan import Change, Plan
+
+    more = Change("urn:pulumi:local::tfserving-mesh::kubernetes:apps/v1:Deployment::half-plus-v3", "create")
+    monkeypatch.setattr(pulumi_cli, "preview", lambda _: Plan((more,)))
+    ups: list[str] = []
+    api = Api()
+    done, said = run(api, lambda _, message: ups.append(message))
+    assert not done
+    assert ups == []
+    assert api.split() == {"v1": 100}
+    assert "would change more than weights: half-plus-v3" in said[-1]
+
+
+def test_a_proxy_that_is_behind_is_named_and_the_others_time_is_given() -> None:
+    api = Api()
+    api.live["spec"]["http"][1]["route"] = destinations(v1=100, v2=0)
+    watch = Watch([Live(api, "new"), Live(api, "cut", {"v1": 50, "v2": 50})], "half-plus", "models")
+    result = watch.wait({"v1": 100, "v2": 0}, 0.3)
+    watch.close()
+    assert list(result.stragglers) == [Pod("callers", "cut")]
+    assert result.seconds < 0.3
+    lines = describe(result)
+    assert lines[0].startswith("1 of 2 proxies have v1 100 %")
+    assert lines[1] == "  behind: callers/cut has v1 50 %, v2 50 %"
+
+
+def test_a_pod_that_ended_is_not_waited_for() -> None:
+    class Silent(Proxy):
+        def weights(self, _host: str) -> dict[str, int] | None:
+            raise RolloutError("gone")
+
+    api = Api()
+    watch = Watch([Silent(api, Pod("callers", "ended")), Silent(api, Pod("callers", "old"))], "half-plus", "models")
+    result = without_ended(api, watch.wait({"v1": 100}, 0.1))
+    assert list(result.stragglers) == [Pod("callers", "old")]
+    assert "behind: callers/old does not answer: gone" in describe(result)[1]
+
+
+def test_a_proxy_without_the_route_is_no_caller() -> None:
+    class Elsewhere(Proxy):
+        def weights(self, _host: str) -> dict[str, int] | None:
+            return None
+
+    watch = Watch([Elsewhere(Api(), Pod("a", "b"))], "half-plus", "models")
+    result = watch.wait({"v1": 100}, 5)
+    assert result == Convergence({"v1": 100}, {}, (Pod("a", "b"),))
+    assert describe(result) == ["no proxy has a route for the model, so nobody in the mesh can call it"]
+
+
+def test_callers_are_those_with_a_proxy_and_the_rest_is_named() -> None:
+    found = callers(Api())
+    assert found.sidecars == (Pod("callers", "new"), Pod("callers", "old"))
+    assert found.gateways == (Pod("istio-system", "ingress"),)
+    assert found.outside == {"batch/plain": 1}
