@@ -1,4 +1,4 @@
-"""How long the mesh's certificates are valid, as the stack's config has it. No Pulumi import."""
+"""The mesh's CA as the stack's config has it: which one, and how long certificates are valid. No Pulumi import."""
 
 from datetime import timedelta
 from typing import Final
@@ -13,28 +13,20 @@ WORKLOAD_HOURS: Final = 24  # what Istio's proxies ask for by themselves
 HOURS_OF_A_DAY: Final = 24
 
 
-class Lifetimes(Section):
-    """How long a certificate is valid that is made from now on; one that is there already keeps its end.
+class CaSettings(Section):
+    """The CA. A lifetime is that of certificates made from now on; one that is there already keeps its end.
 
     Attributes:
-        root_days: the root's.
-        intermediate_days: that of the CA which istiod signs with; the root's end is its end at the latest.
+        generation: raising it makes a new intermediate under the same root.
+        root_lifetime: the root's.
+        intermediate_lifetime: that of the CA which istiod signs with; the root's end is its end at the latest.
         workload_hours: a proxy's; the intermediate's end is its end at the latest.
     """
 
-    root_days: int = ROOT_DAYS
-    intermediate_days: int = INTERMEDIATE_DAYS
-    workload_hours: int = WORKLOAD_HOURS
-
-    @property
-    def root(self) -> timedelta:
-        """The root's, as a length of time."""
-        return timedelta(days=self.root_days)
-
-    @property
-    def intermediate(self) -> timedelta:
-        """The intermediate's, as a length of time."""
-        return timedelta(days=self.intermediate_days)
+    generation: int
+    root_lifetime: timedelta
+    intermediate_lifetime: timedelta
+    workload_hours: int
 
 
 def check_lifetimes(report: Report) -> None:

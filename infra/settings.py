@@ -6,12 +6,13 @@ that mends it.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
 from infra import config_fields as fields
-from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, Lifetimes, check_lifetimes
+from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, CaSettings, check_lifetimes
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
@@ -198,8 +199,6 @@ class Settings(Section):
     """All of a stack's config, checked and complete.
 
     Attributes:
-        ca_generation: raising it makes a new intermediate CA.
-        lifetimes: how long certificates are valid that are made from now on.
         namespace: where the models live.
         image: the model server's, for models that name none.
         host: the name that callers outside the mesh use; None lets nobody in.
@@ -210,8 +209,7 @@ class Settings(Section):
     stack: str
     cluster: ClusterSettings
     istio: IstioSettings
-    ca_generation: int
-    lifetimes: Lifetimes
+    ca: CaSettings
     namespace: str
     image: str
     host: str | None
@@ -274,10 +272,10 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         stack=stack,
         cluster=_cluster(given.cluster, report),
         istio=given.istio,
-        ca_generation=given.ca_generation,
-        lifetimes=Lifetimes(
-            root_days=given.ca_root_days,
-            intermediate_days=given.ca_intermediate_days,
+        ca=CaSettings(
+            generation=given.ca_generation,
+            root_lifetime=timedelta(days=given.ca_root_days),
+            intermediate_lifetime=timedelta(days=given.ca_intermediate_days),
             workload_hours=given.workload_cert_hours,
         ),
         namespace=given.namespace,

@@ -10,14 +10,16 @@ Make = Callable[..., Any]
 
 
 def test_a_stack_that_says_nothing_has_ten_years_a_year_and_a_day(stack: Make, inception: dict[str, Any]) -> None:
-    found = stack(models=inception).parse().lifetimes
-    assert (found.root, found.intermediate, found.workload_hours) == (timedelta(3650), timedelta(365), 24)
+    found = stack(models=inception).parse().ca
+    lifetimes = found.root_lifetime, found.intermediate_lifetime, found.workload_hours
+    assert lifetimes == (timedelta(3650), timedelta(365), 24)
 
 
 def test_each_lifetime_may_be_another(stack: Make, inception: dict[str, Any]) -> None:
-    lifetimes = {"caRootDays": "365", "caIntermediateDays": "30", "workloadCertHours": "720"}
-    found = stack(lifetimes, models=inception).parse().lifetimes
-    assert (found.root_days, found.intermediate_days, found.workload_hours) == (365, 30, 720)
+    given = {"caRootDays": "365", "caIntermediateDays": "30", "workloadCertHours": "720"}
+    found = stack(given, models=inception).parse().ca
+    lifetimes = found.root_lifetime, found.intermediate_lifetime, found.workload_hours
+    assert lifetimes == (timedelta(365), timedelta(30), 720)
 
 
 @pytest.mark.parametrize(
