@@ -123,10 +123,10 @@ def test_a_models_pods_hand_on_their_servers_metrics(bundled: Program) -> None:
 
 
 def test_a_step_changes_nothing_that_measures(record: Record) -> None:
-    def measuring(weight: int) -> list[Any]:
+    def measuring(weight: int) -> dict[str, Any]:
         program = deploy(record, v2Weight=weight, monitoring={"kind": "bundled"})
-        return [(each.name, each.inputs) for each in program.resources if HOME in json.dumps(each.inputs)
-                and not each.secrets]  # fmt: skip
+        found = [each for each in program.resources if HOME in json.dumps(each.inputs) and not each.secrets]
+        return {each.name: each.inputs for each in found}
 
     assert measuring(5) == measuring(50)
 

@@ -31,13 +31,13 @@ def test_each_lifetime_may_be_another(stack: Make, inception: dict[str, Any]) ->
             "pulumi config set caIntermediateDays 365",
         ),
         (
-            {"caRootDays": "100"},
-            "caIntermediateDays is missing; the root signs it and ends no earlier: at most caRootDays, 100",
-            "pulumi config set caIntermediateDays 100",
+            {"caRootDays": "200"},
+            "caIntermediateDays is missing; the root signs it and ends no earlier: at most caRootDays, 200",
+            "pulumi config set caIntermediateDays 200",
         ),
         (
-            {"caIntermediateDays": "7", "workloadCertHours": "169"},
-            "workloadCertHours is 169; the intermediate signs it and ends no earlier: at most its 7 days",
+            {"caIntermediateDays": "30", "workloadCertHours": "721"},
+            "workloadCertHours is 721; the intermediate signs it and ends no earlier: at most its 30 days",
             "pulumi config rm workloadCertHours",
         ),
     ],
