@@ -53,7 +53,7 @@ def deploy(settings: Settings) -> None:
     on_cluster = pulumi.ResourceOptions(providers=[cluster.provider])
     new_only = pulumi.ResourceOptions(providers=[cluster.new_only])
     system = IstioNamespace("istio-system", new_only)
-    injector = SidecarInjector("injector", SidecarInjectorArgs(system.namespace, settings.ca_generation), on_cluster)
+    injector = SidecarInjector("injector", SidecarInjectorArgs(system.namespace, settings.ca), on_cluster)
     mesh = IstioArgs(settings.istio, system.namespace, injector.istiod_values, settings.egress.policy, kept(settings))
     istio = Istio("istio", mesh, after(on_cluster, injector))
     namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
@@ -66,6 +66,7 @@ def deploy(settings: Settings) -> None:
     pulumi.export("connect", cluster.connect)
     pulumi.export("namespace", settings.namespace)
     pulumi.export("rootCertificate", injector.root_certificate)
+    pulumi.export("intermediateCertificate", injector.intermediate_certificate)
     for name, value in monitor(settings, in_mesh, new_only).items():
         pulumi.export(name, value)
     pulumi.export("models", {model.name: model_summary(model, settings) for model in settings.models})

@@ -57,14 +57,18 @@ def make_intermediate(
 ) -> KeyPair:
     """Make the CA that istiod signs workload certificates with: below `root`, and with no CA below itself.
 
+    Args:
+        root: what it is signed by.
+        organization: the subject's O, as the root's.
+        lifetime: from `now` to the certificate's end; the root's end comes first where it is nearer.
+        now: UTC; the clock's when not given.
+
     Raises:
-        ValueError: `root` is no certificate with its key, or would expire before the intermediate does.
+        ValueError: `root` is no certificate with its key, or has expired.
     """
     start = now or datetime.now(UTC)
-    if start + lifetime > root.not_after:
-        raise ValueError(
-            f"the root expires on {root.not_after:%Y-%m-%d}, before the intermediate would; make a new root"
-        )
+    if start >= root.not_after:
+        raise ValueError(f"the root expired on {root.not_after:%Y-%m-%d}, and nothing that it signs is valid")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(organization, "Intermediate CA")
     signer = serialization.load_pem_private_key(root.key_pem.encode(), password=None)
@@ -77,7 +81,7 @@ def make_intermediate(
         signer,
         path_length=0,
         start=start,
-        lifetime=lifetime,
+        lifetime=min(lifetime, root.not_after - start),
         host=ISTIOD_HOST,
     )
 

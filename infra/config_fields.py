@@ -197,6 +197,10 @@ Memory = Annotated[
     str, _quantity(octets, Decimal(2**20), "a memory quantity is bytes with a unit, 1Mi at least: 512Mi, 2Gi", "2Gi")
 ]
 Generation = Annotated[int, whole_between(1, 10**9, "the CA's generation is an integer, 1 or more", 1)]
+RootDays = Annotated[int, whole_between(180, 7300, "a root is valid for 180-7300 days", 3650)]
+IntermediateDays = Annotated[int, whole_between(30, 3650, "an intermediate is valid for 30-3650 days", 365)]
+# Istio's proxies renew after half of it; istiod signs none that is longer than 90 days.
+WorkloadHours = Annotated[int, whole_between(1, 2160, "a proxy's certificate is valid for 1-2160 hours", 24)]
 ModelNumber = Annotated[
     int, whole_between(1, 2**63 - 1, "it is the number of the model's folder under its path, an integer, 1 or more", 1)
 ]

@@ -15,6 +15,7 @@ import pulumi
 
 from infra import certificates, naming
 from infra.component import Component
+from infra.config_certificates import CaSettings
 from infra.objects import KubernetesObject
 
 
@@ -24,12 +25,12 @@ class SidecarInjectorArgs:
 
     Attributes:
         namespace: istiod's.
-        ca_generation: raising it makes a new intermediate key under the same root. istiod takes it up without a
-            restart, and certificates of the old one stay valid until they expire.
+        settings: from the stack's config. Raising the generation makes a new intermediate key under the same root:
+            istiod takes it up without a restart, and certificates of the old one stay valid until they expire.
     """
 
     namespace: pulumi.Input[str]
-    ca_generation: int
+    settings: CaSettings
 
 
 class SidecarInjector(Component):
@@ -40,6 +41,7 @@ class SidecarInjector(Component):
     """
 
     root_certificate: pulumi.Output[str]
+    intermediate_certificate: pulumi.Output[str]
     istiod_values: Mapping[str, Any]
 
     def __init__(self, name: str, args: SidecarInjectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -47,13 +49,15 @@ class SidecarInjector(Component):
         # A new pair is offered on every run; the stash keeps its first one.
         root = pulumi.Stash(
             f"{name}-root",
-            input=pulumi.Output.secret(_stored(certificates.make_root())),
+            input=pulumi.Output.secret(_stored(certificates.make_root(lifetime=args.settings.root_lifetime))),
             opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"])),
         )
         intermediate = pulumi.Stash(
             f"{name}-intermediate",
-            input=root.output.apply(_issue),
-            opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"], replacement_trigger=args.ca_generation)),
+            input=root.output.apply(lambda stored: _issue(stored, args.settings)),
+            opts=self.child(
+                pulumi.ResourceOptions(ignore_changes=["input"], replacement_trigger=args.settings.generation)
+            ),
         )
         KubernetesObject(
             f"{name}-cacerts",
@@ -72,7 +76,13 @@ class SidecarInjector(Component):
             opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
         )
         self.root_certificate = pulumi.Output.unsecret(root.output.apply(_certificate))
-        self.istiod_values = {"global": {"proxy": {"autoInject": "disabled"}}}
+        self.intermediate_certificate = pulumi.Output.unsecret(intermediate.output.apply(_certificate))
+        # istiod signs for as long as a proxy asks; each asks for what it was told when its pod was made.
+        asked = {"SECRET_TTL": f"{args.settings.workload_hours}h"}
+        self.istiod_values = {
+            "global": {"proxy": {"autoInject": "disabled"}},
+            "meshConfig": {"defaultConfig": {"proxyMetadata": asked}},
+        }
         self.register_outputs({})
 
 
@@ -84,8 +94,8 @@ def _loaded(stored: Mapping[str, str]) -> certificates.KeyPair:
     return certificates.KeyPair(certificate_pem=stored["certificate"], key_pem=stored["key"])
 
 
-def _issue(root: Mapping[str, str]) -> dict[str, str]:
-    return _stored(certificates.make_intermediate(_loaded(root)))
+def _issue(root: Mapping[str, str], settings: CaSettings) -> dict[str, str]:
+    return _stored(certificates.make_intermediate(_loaded(root), lifetime=settings.intermediate_lifetime))
 
 
 def _cacerts(pairs: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -6,11 +6,13 @@ that mends it.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
 from infra import config_fields as fields
+from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, CaSettings, check_lifetimes
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
@@ -109,6 +111,9 @@ class StackInput(Section):
     cluster: ExistingCluster | GkeCluster = Field(default_factory=ExistingCluster)
     istio: IstioSettings = Field(default_factory=IstioSettings)
     ca_generation: fields.Generation = Field(default=1, alias="caGeneration")
+    ca_root_days: fields.RootDays = Field(default=ROOT_DAYS, alias="caRootDays")
+    ca_intermediate_days: fields.IntermediateDays = Field(default=INTERMEDIATE_DAYS, alias="caIntermediateDays")
+    workload_cert_hours: fields.WorkloadHours = Field(default=WORKLOAD_HOURS, alias="workloadCertHours")
     namespace: fields.NamespaceName = "models"
     image: fields.Image = DEFAULT_IMAGE
     host: fields.OuterHost = ""
@@ -194,7 +199,6 @@ class Settings(Section):
     """All of a stack's config, checked and complete.
 
     Attributes:
-        ca_generation: raising it makes a new CA.
         namespace: where the models live.
         image: the model server's, for models that name none.
         host: the name that callers outside the mesh use; None lets nobody in.
@@ -205,7 +209,7 @@ class Settings(Section):
     stack: str
     cluster: ClusterSettings
     istio: IstioSettings
-    ca_generation: int
+    ca: CaSettings
     namespace: str
     image: str
     host: str | None
@@ -251,6 +255,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     weights = WeightReader(declared, list(shapes), report).read(key for key in typed if key not in shapes)
     check_models(declared, report)
     check_ingress(report)
+    check_lifetimes(report)
     check_monitoring(report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
@@ -267,7 +272,12 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         stack=stack,
         cluster=_cluster(given.cluster, report),
         istio=given.istio,
-        ca_generation=given.ca_generation,
+        ca=CaSettings(
+            generation=given.ca_generation,
+            root_lifetime=timedelta(days=given.ca_root_days),
+            intermediate_lifetime=timedelta(days=given.ca_intermediate_days),
+            workload_hours=given.workload_cert_hours,
+        ),
         namespace=given.namespace,
         image=given.image,
         host=given.host or None,

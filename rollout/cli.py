@@ -1,4 +1,4 @@
-"""The commands: `python -m rollout review | status | verify | gate | promote | rollback | report`.
+"""The commands: `python -m rollout review | status | verify | gate | promote | rollback | report | certificates`.
 
 Each command imports what it needs when it runs: a review is a step of every pull request and should start at once, and
 a rollback has to be over when others have just started.
@@ -58,3 +58,4 @@ def review(
 
 for command in (cli_look.status, cli_look.verify, cli_look.gate, cli_move.promote, cli_move.rollback, cli_look.report):
     app.command()(command)
+app.command()(cli_look.certificates)

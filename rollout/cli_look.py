@@ -1,4 +1,4 @@
-"""The commands that look and change nothing: status, verify, gate, report."""
+"""The commands that look and change nothing: status, verify, gate, certificates, report."""
 
 from __future__ import annotations
 
@@ -98,6 +98,44 @@ def gate(
         for line in reasons(verdict, criteria, canary, found.stable):
             typer.echo(f"  {line}")
         raise typer.Exit(int(verdict.answer))
+
+
+def certificates(
+    within: Annotated[
+        float, typer.Option(metavar="TIME", parser=options.length, help="How soon is too soon for the CA to end.")
+    ] = "30d",  # type: ignore[assignment] # parsed
+    stack: options.StackName = None,
+    config_file: options.ConfigFile = None,
+    context: options.Context = None,
+) -> None:
+    """Show what of the mesh's certificates is valid until when.
+
+    Exit codes: 0 fine, 1 the CA ends too soon, or a proxy's certificate was not renewed or is of another CA, 2 it
+    cannot be told, for one proxy at least.
+    """
+    with options.failures():
+        from datetime import UTC, datetime, timedelta
+
+        from rich.console import Console
+
+        from rollout.certificates import authority_of, endings, look
+        from rollout.certificates_table import table
+        from rollout.pulumi_cli import outputs
+        from rollout.target import cluster_of
+
+        chosen = options.stack_of(stack, config_file)
+        api, authority = cluster_of(chosen, context), authority_of(outputs(chosen))
+        bundles, proxies, notes = look(api)
+        now = datetime.now(UTC)
+        rows = endings(authority, bundles, proxies, timedelta(seconds=within), now)
+        console = Console()
+        console.print(table(rows, now))
+        for note in notes:
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+        if any(row.wrong for row in rows):
+            raise typer.Exit(1)
+        if notes:
+            raise typer.Exit(2)
 
 
 def report(

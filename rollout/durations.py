@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
 def seconds(text: str) -> float:
-    """Read 90s, 10m, 1h30m.
+    """Read 90s, 10m, 1h30m, 30d.
 
     Raises:
         ValueError: it is none.

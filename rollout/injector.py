@@ -1,8 +1,12 @@
 """Whether the API server, when it calls the sidecar injector, trusts the stack's own root."""
 
-import base64
+from __future__ import annotations
 
-from kubernetes.client import AdmissionregistrationV1Api
+import base64
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kubernetes.client import AdmissionregistrationV1Api
 
 WEBHOOKS = "istio-sidecar-injector"
 

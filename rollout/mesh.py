@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROXY: Final = "istio-proxy"
 ADMIN_PORT: Final = 15000  # Envoy's own, on the pod's loopback device only; istioctl asks there too
-_DUMP: Final = "/config_dump?resource=dynamic_route_configs"
+_DUMP: Final = "/config_dump?resource="
 _PORTS: Final = (naming.HTTP_PORT, naming.GRPC_PORT)
 _CLUSTERS_OWN: Final = ("kube-", "gke-", "gmp-", naming.ISTIO_NAMESPACE)
 
@@ -99,7 +99,7 @@ class Proxy:
             RolloutError: the proxy does not answer.
         """
         with self._lock:
-            dump = self._dump()
+            dump = self._dump("dynamic_route_configs")
         if self._outer is not None:
             return gateway_weights(dump, self._outer, host, naming.HTTP_PORT)
         splits = [split for port in _PORTS if (split := route_weights(dump, host, port)) is not None]
@@ -107,11 +107,20 @@ class Proxy:
             return None
         return splits[0] if all(split == splits[0] for split in splits) else {"": 100}
 
-    def _dump(self) -> dict[str, Any]:
+    def secrets(self) -> dict[str, Any]:
+        """Return the proxy's dump of its certificates and of what it trusts; Envoy leaves the keys out.
+
+        Raises:
+            RolloutError: the proxy does not answer.
+        """
+        with self._lock:
+            return self._dump("dynamic_active_secrets")
+
+    def _dump(self, resource: str) -> dict[str, Any]:
         if self._connection is None:
             self._connection = self._api.forward(self.pod.namespace, self.pod.name, ADMIN_PORT)
         try:
-            return dict(json.loads(self._connection.get(_DUMP)))
+            return dict(json.loads(self._connection.get(_DUMP + resource)))
         except RolloutError:
             self.close()
             raise

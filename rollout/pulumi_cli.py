@@ -1,11 +1,12 @@
-"""Runs the Pulumi CLI on a stack: what a change would do, and the change."""
+"""Runs the Pulumi CLI on a stack: what a change would do, the change, and what the stack exports."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout.errors import RolloutError
 
@@ -51,8 +52,21 @@ def up(stack: Stack, message: str) -> None:
         raise RolloutError(f"pulumi up failed:\n{said}")
 
 
+def outputs(stack: Stack) -> dict[str, Any]:
+    """Return what the stack exports; nothing when it was never brought up.
+
+    Raises:
+        RolloutError: its state cannot be read, with what Pulumi said.
+    """
+    ran = _run(stack, ["stack", "output", "--json"], {})
+    if ran.returncode:
+        raise RolloutError(f"pulumi stack output failed: {ran.stderr.strip()}")
+    return dict(json.loads(ran.stdout))
+
+
 def _run(stack: Stack, words: list[str], more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = ["pulumi", *words, "--stack", stack.name, "--config-file", str(stack.file)]
+    config = [] if words[0] == "stack" else ["--config-file", str(stack.file)]
+    command = ["pulumi", *words, "--stack", stack.name, *config]
     try:
         return subprocess.run(
             [*command, "--non-interactive", "--color", "never"],

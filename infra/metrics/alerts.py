@@ -9,6 +9,9 @@ from infra.metrics import series
 SHARE_TOLERANCE: Final = 0.02
 ERROR_TOLERANCE: Final = 0.005
 DEVIATIONS: Final = 5
+# Below the least lifetimes that the config takes, so that neither is told from the first day on.
+INTERMEDIATE_DAYS: Final = 14
+ROOT_DAYS: Final = 60
 
 
 def groups(interval: int) -> list[dict[str, Any]]:
@@ -62,6 +65,22 @@ def _alerts() -> Iterator[dict[str, Any]]:
         severity="warning",
         summary="A proxy refuses the configuration that istiod sends it, and keeps the one of before",
         description="istiod's log says which proxy, and why.",
+    )
+    yield _alert(
+        "MeshIntermediateEnds",
+        f"{series.INTERMEDIATE_LEFT} < {INTERMEDIATE_DAYS} * 86400",
+        minutes=5,
+        severity="critical",
+        summary="istiod's CA, and with it each proxy's certificate, ends in {{ $value | humanizeDuration }}",
+        description="Raise caGeneration by one and run pulumi up; no pod restarts.",
+    )
+    yield _alert(
+        "MeshRootEnds",
+        f"{series.ROOT_LEFT} < {ROOT_DAYS} * 86400",
+        minutes=5,
+        severity="warning",
+        summary="The mesh's root ends in {{ $value | humanizeDuration }}",
+        description="Plan its replacement: pods of two roots refuse one another.",
     )
     yield _alert(
         "ModelWeightsUnknown",

@@ -86,6 +86,8 @@ def _mesh() -> Iterator[Rule]:
     rejected = f'sum(rate(pilot_total_xds_rejects{{job="{ISTIOD_JOB}"}}[5m]))'
     yield _rule(series.REJECTS, f"{rejected} or 0 * {series.CONNECTED}")
     took = f'sum by (le) (rate(pilot_proxy_convergence_time_bucket{{job="{ISTIOD_JOB}"}}[5m]))'
+    for name, metric in ((series.INTERMEDIATE_LEFT, "cert_chain"), (series.ROOT_LEFT, "root_cert")):
+        yield _rule(name, f'min(citadel_server_{metric}_expiry_timestamp{{job="{ISTIOD_JOB}"}}) - time()')
     yield _rule(series.CONVERGENCE_P99, f"histogram_quantile(0.99, {took}) >= 0")
 
 

@@ -53,6 +53,8 @@ SERVER_LOADS: Final = "model_server:loads:total"  # attempts since the pods star
 PROXIES: Final = "mesh:proxies:known"  # sidecars and gateways that are scraped
 CONNECTED: Final = "mesh:proxies:connected"  # to istiod
 REJECTS: Final = "mesh:config_rejects:rate5m"  # configurations that a proxy refused, per second
+INTERMEDIATE_LEFT: Final = "mesh:intermediate_ca:left_seconds"  # until what istiod signs with ends
+ROOT_LEFT: Final = "mesh:root_ca:left_seconds"  # the signing one's, while there are two
 CONVERGENCE_P99: Final = "mesh:config_convergence_seconds:p99_5m"  # from a change to its proxies
 
 VERSION_LABELS: Final = ("namespace", "model", "version")

@@ -48,7 +48,7 @@ def test_a_stack_that_says_nothing_of_monitoring_has_none_of_it(record: Record) 
     assert not [each for each in program.resources if "onitoring" in each.token or HOME in json.dumps(each.inputs)]
     for each in program.of(DEPLOYMENT):
         assert "prometheus.io/scrape" not in each.inputs["spec"]["template"]["metadata"]["annotations"]
-    assert "defaultConfig" not in istiod(program)["meshConfig"]
+    assert "proxyStatsMatcher" not in istiod(program)["meshConfig"]["defaultConfig"]
 
 
 def test_prometheus_has_its_config_and_the_rules(bundled: Program) -> None:

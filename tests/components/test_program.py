@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from infra.settings import parse
 from tests.components.conftest import Program, Record, Registered
@@ -202,13 +204,26 @@ def decoded(text: str) -> bytes:
         return b""
 
 
+def kept_keys(program: Program) -> list[Registered]:
+    return [each for each in program.of(STASH) if each.name.startswith("injector-")]
+
+
 def test_the_ca_is_kept_across_runs_and_renewed_by_its_generation(record: Record) -> None:
     for generation in (1, 2):
-        kept = deploy(record, caGeneration=generation).of(STASH)
-        root, intermediate = (each for each in kept if each.name.startswith("injector-"))
+        root, intermediate = kept_keys(deploy(record, caGeneration=generation))
         assert root.ignore_changes == intermediate.ignore_changes == ("input",)
         assert intermediate.replacement_trigger == generation
         assert root.replacement_trigger is None, "a root is not replaced by counting up: old and new pods would part"
+
+
+def test_the_stacks_lifetimes_reach_the_certificates(record: Record) -> None:
+    program = deploy(record, caRootDays=200, caIntermediateDays=30, workloadCertHours=12)
+    for stash, days in zip(program.of(STASH), (200, 30), strict=True):
+        found = x509.load_pem_x509_certificate(stash.inputs["input"]["certificate"].encode())
+        left = found.not_valid_after_utc - datetime.now(UTC)
+        assert timedelta(days, minutes=-1) < left <= timedelta(days), stash.name
+    mesh = release(program, "istiod").inputs["values"]["meshConfig"]
+    assert mesh["defaultConfig"] == {"proxyMetadata": {"SECRET_TTL": "12h"}}
 
 
 def test_istiod_finds_a_whole_ca(program: Program) -> None:

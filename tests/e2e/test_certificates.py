@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from infra import certificates
 from rollout.injector import untrusting
 from rollout.proxies import config_dump
-from tests.e2e.conftest import Cluster, Stack
+from tests.e2e.conftest import MODEL, ROOT, Cluster, Stack
 
 pytestmark = pytest.mark.e2e
 
@@ -55,10 +57,27 @@ def test_the_injectors_webhook_trusts_the_stacks_root(stack: Stack, cluster: Clu
         assert x509.load_pem_x509_certificate(base64.b64decode(webhook.client_config.ca_bundle)) == root
 
 
+def test_the_command_shows_every_certificate_and_when_the_ca_ends_too_soon(stack: Stack) -> None:
+    fine = certificates_command(stack)
+    assert fine.returncode == 0, fine.stdout + fine.stderr
+    for name in ("root", "intermediate", "istio-sidecar-injector", "callers/default", f"models/{MODEL}"):
+        assert name in fine.stdout, fine.stdout
+    assert "364 days" in fine.stdout
+    assert certificates_command(stack, "--within", "366d").returncode == 1
+
+
+def certificates_command(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rollout", "certificates", "--stack", stack.name, "--config-file", str(stack.file)]
+    return subprocess.run(
+        [*command, *words], cwd=ROOT, env=stack.variables, capture_output=True, text=True, check=False
+    )
+
+
 def test_a_key_is_made_once_and_renewed_when_asked(stack: Stack, cluster: Cluster) -> None:
     before = cacerts(cluster)
     assert set(stack.up().changes) == {"unchanged"}
     assert cacerts(cluster) == before
+    assert stack.outputs()["intermediateCertificate"].encode() == before["ca-cert.pem"]
 
     stack.set(caGeneration=int(stack.get("caGeneration") or 1) + 1)
     stack.up()

@@ -30,6 +30,14 @@ def well(bench: Bench, unavailable: str | None = None) -> None:
         bench.feed(f'up{{job="tfserving-proxies", {bench.pod(version)}}}', "1x60")
         bench.pods(version, 2, available=1 if version == unavailable else 2)
     bench.feed('pilot_xds{job="tfserving-istiod"}', "3x60")
+    ca_ends(bench, intermediate_days=15, root_days=61)
+
+
+def ca_ends(bench: Bench, *, intermediate_days: int, root_days: int, istiod: str = "istiod-1") -> None:
+    """Feed when one istiod says that its CA ends, counted from the beginning of the test."""
+    for metric, days in (("cert_chain", intermediate_days), ("root_cert", root_days)):
+        name = f'citadel_server_{metric}_expiry_timestamp{{job="tfserving-istiod", pod="{istiod}"}}'
+        bench.feed(name, f"{days * 86400}x60")
 
 
 def test_all_are_quiet_while_things_are_well(bench: Bench) -> None:
@@ -131,6 +139,15 @@ def test_a_configuration_that_a_proxy_refuses_is_told_of(bench: Bench) -> None:
     bench.feed('pilot_total_xds_rejects{job="tfserving-istiod"}', "0x20 1+1x40")
     bench.expect_alert("MeshConfigRejected", [], minutes=4)
     bench.expect_alert("MeshConfigRejected", [{"severity": "warning"}])
+    bench.hold()
+
+
+def test_a_ca_that_ends_soon_is_told_of_even_if_one_istiod_has_the_next(bench: Bench) -> None:
+    well(bench)
+    ca_ends(bench, intermediate_days=14, root_days=60, istiod="istiod-2")
+    bench.expect_alert("MeshIntermediateEnds", [], minutes=4)
+    bench.expect_alert("MeshIntermediateEnds", [{"severity": "critical"}])
+    bench.expect_alert("MeshRootEnds", [{"severity": "warning"}])
     bench.hold()
 
 

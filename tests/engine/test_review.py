@@ -113,7 +113,8 @@ class Deployed:
                 own = {"__initialApiVersion": inputs.get("apiVersion", ""), "__fieldManager": "pulumi-kubernetes-1"}
                 entry["outputs"] = {**inputs, "__inputs": inputs, **own}
             if entry["type"] == "pulumi:pulumi:Stack":
-                entry["outputs"] = {**outputs, "rootCertificate": root.certificate_pem}
+                ca = {"rootCertificate": root.certificate_pem, "intermediateCertificate": intermediate.certificate_pem}
+                entry["outputs"] = {**outputs, **ca}
             if "provider" in entry:
                 provider = entry["provider"].rpartition("::")[0]
                 entry["provider"] = f"{provider}::{provider.rsplit('::', 1)[-1]}"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from infra import naming
+from rollout.errors import RolloutError
+from rollout.pulumi_cli import outputs
 from rollout.stack import find
 from sandbox.paths import CHECKOUT
 from tests.engine.conftest import STACK, Project
@@ -56,3 +58,18 @@ def test_a_weight_that_is_written_is_the_one_that_pulumi_reads(checkout_project:
     assert again.settings.models[0].weights == {"v1": 10, "v2": 90}
     again.write(again.weighted("inception", {"v1": 20}))
     assert checkout_project.run("config", "get", "inception:v1Weight").stdout.strip() == "20"
+
+
+def test_what_a_stack_exports_is_read_as_pulumi_keeps_it(
+    checkout_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in checkout_project.environ.items():
+        monkeypatch.setenv(name, value)
+    stack = find(STACK, None, checkout_project.folder)
+    assert outputs(stack) == {}
+    checkout_project.project_file()
+    checkout_project.program('import pulumi\npulumi.export("rootCertificate", "-----BEGIN")\n')
+    checkout_project.up()
+    assert outputs(stack) == {"rootCertificate": "-----BEGIN"}
+    with pytest.raises(RolloutError, match=r"pulumi stack output failed: .*no stack named 'gone'"):
+        outputs(find("gone", None, checkout_project.folder))

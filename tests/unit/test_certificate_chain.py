@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509 import verification
 
 from infra.certificates import CLOCK_SKEW, KeyPair, cacerts, make_intermediate, make_root
+from tests.workload_certificates import certificate, private_key, workload
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-SPIFFE = "spiffe://cluster.local/ns/models/sa/inception"
 
 
 @pytest.fixture(scope="module")
@@ -25,47 +25,8 @@ def intermediate(root: KeyPair) -> KeyPair:
     return make_intermediate(root, now=NOW)
 
 
-def certificate(pair: KeyPair) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(pair.certificate_pem.encode())
-
-
-def private_key(pair: KeyPair) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(pair.key_pem.encode(), password=None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return key
-
-
 def signed(signer: KeyPair, *, authority: bool = False) -> x509.Certificate:
-    """What istiod makes for a pod: 24 hours, no subject, the identity as a URI."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=True,
-        key_cert_sign=authority,
-        crl_sign=False,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(certificate(signer).subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(minutes=2))
-        .not_valid_after(NOW + timedelta(hours=24))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH, x509.OID_CLIENT_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(SPIFFE)]), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(private_key(signer).public_key()), critical=False
-        )
-        .sign(private_key(signer), hashes.SHA256())
-    )
+    return workload(signer, now=NOW, authority=authority)
 
 
 def verify(
@@ -190,10 +151,17 @@ def test_no_two_certificates_share_a_serial_number(root: KeyPair) -> None:
     assert len(serials) == 5
 
 
-def test_an_intermediate_that_would_outlive_its_root_is_refused() -> None:
+def test_an_intermediate_ends_with_its_root_where_that_comes_first() -> None:
     old = make_root(now=NOW, lifetime=timedelta(days=300))
-    with pytest.raises(ValueError, match="before the intermediate would; make a new root"):
-        make_intermediate(old, now=NOW)
+    assert make_intermediate(old, now=NOW).not_after == old.not_after
+    later = make_intermediate(old, now=NOW + timedelta(days=299))
+    assert later.not_after == old.not_after
+
+
+def test_a_root_that_has_expired_signs_nothing() -> None:
+    old = make_root(now=NOW, lifetime=timedelta(days=300))
+    with pytest.raises(ValueError, match="the root expired on "):
+        make_intermediate(old, now=old.not_after)
 
 
 def test_a_root_with_a_key_of_another_kind_is_refused(root: KeyPair) -> None:

@@ -110,7 +110,7 @@ def test_numbers_may_be_text_as_the_command_line_writes_them(stack: Make, incept
     inception["inception"]["versions"]["v1"] |= {"model": "3", "replicas": "4"}
     found = stack(models=inception, caGeneration="7", egress={"gcs": "false"}).parse()
     assert (found.models[0].versions[0].model, found.models[0].versions[0].replicas) == (3, 4)
-    assert (found.ca_generation, found.egress.gcs) == (7, False)
+    assert (found.ca.generation, found.egress.gcs) == (7, False)
 
 
 def test_istio_may_come_from_a_mirror_and_its_images_follow_the_charts(stack: Make, inception: dict[str, Any]) -> None:

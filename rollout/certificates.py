@@ -1,0 +1,235 @@
+"""What is valid until when: the stack's CA, the roots in the injector's webhook, and each proxy's certificate."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from rollout.cluster_api import ApiError
+from rollout.errors import RolloutError
+from rollout.injector import WEBHOOKS
+from rollout.mesh import Pod, Proxy, callers
+
+if TYPE_CHECKING:
+    from rollout.cluster_api import ClusterApi
+
+# A proxy renews after half of its certificate's life; one that has less than this left could not.
+OVERDUE: Final = 1 / 3
+_WEBHOOKS: Final = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOKS}"
+_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The stack's CA, as it exports it.
+
+    Attributes:
+        roots: what proxies have to trust.
+        intermediate: what istiod signs with.
+    """
+
+    roots: tuple[x509.Certificate, ...]
+    intermediate: x509.Certificate
+
+
+@dataclass(frozen=True)
+class ProxyCertificate:
+    """What one proxy has.
+
+    Attributes:
+        identity: namespace and service account, as the certificate says: models/half-plus.
+        chain: its own certificate, then those that signed it.
+        trusted: the roots by which it knows others.
+    """
+
+    identity: str
+    chain: tuple[x509.Certificate, ...]
+    trusted: tuple[x509.Certificate, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One certificate, or the certificates of one identity's proxies.
+
+    Attributes:
+        what: root, intermediate, webhook or proxy.
+        of: whose.
+        until: the earliest end, UTC.
+        notes: what is to be known of it.
+        wrong: whether something has to be done about it.
+    """
+
+    what: str
+    of: str
+    until: datetime
+    notes: tuple[str, ...] = ()
+    wrong: bool = False
+
+
+def authority_of(outputs: Mapping[str, Any]) -> Authority:
+    """Read the CA out of a stack's outputs.
+
+    Raises:
+        RolloutError: the stack was never brought up by a program that exports it.
+    """
+    try:
+        roots = x509.load_pem_x509_certificates(outputs["rootCertificate"].encode())
+        intermediate = x509.load_pem_x509_certificate(outputs["intermediateCertificate"].encode())
+    except KeyError as error:
+        raise RolloutError(f"the stack has no output {error.args[0]}. Run: pulumi up") from error
+    return Authority(tuple(roots), intermediate)
+
+
+def proxy_certificate(dump: Mapping[str, Any]) -> ProxyCertificate | None:
+    """Read a proxy's dump of its secrets; None where istiod has given it no certificate yet.
+
+    Raises:
+        ValueError: a certificate in it cannot be read.
+    """
+    secrets = {each["name"]: each.get("secret", {}) for each in dump.get("configs", [])}
+    own = secrets.get("default", {}).get("tls_certificate", {}).get("certificate_chain", {})
+    trusted = secrets.get("ROOTCA", {}).get("validation_context", {}).get("trusted_ca", {})
+    if "inline_bytes" not in own or "inline_bytes" not in trusted:
+        return None
+    chain = _inline(own["inline_bytes"])
+    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    (name,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+    _, _, namespace, _, account = name.removeprefix("spiffe://").split("/")
+    return ProxyCertificate(f"{namespace}/{account}", chain, _inline(trusted["inline_bytes"]))
+
+
+def endings(
+    authority: Authority,
+    bundles: Collection[bytes],
+    proxies: Iterable[ProxyCertificate],
+    within: timedelta,
+    now: datetime,
+) -> list[Ending]:
+    """Return what ends when.
+
+    Args:
+        authority: the stack's CA.
+        bundles: each caBundle that one of the injector's webhooks has, PEM.
+        proxies: what the proxies have.
+        within: what the program makes must not end in this time. A proxy's certificate renews itself, and is held
+            against its own length instead.
+        now: UTC.
+    """
+    rows = [
+        _made("root", _name(root), [root], now + within, ("signs the intermediate",) if _signs(root, authority) else ())
+        for root in authority.roots
+    ]
+    rows.append(_made("intermediate", _name(authority.intermediate), [authority.intermediate], now + within))
+    for bundle in bundles:
+        found = x509.load_pem_x509_certificates(bundle)
+        row = _made("webhook", WEBHOOKS, found, now + within)
+        agrees = set(found) == set(authority.roots)
+        rows.append(row if agrees else replace(row, notes=("trusts other roots than the stack's",), wrong=True))
+    identities: dict[str, list[ProxyCertificate]] = {}
+    for proxy in proxies:
+        identities.setdefault(proxy.identity, []).append(proxy)
+    return rows + [_of_proxies(name, found, authority, now) for name, found in sorted(identities.items())]
+
+
+def _made(
+    what: str, of: str, certificates: list[x509.Certificate], latest: datetime, notes: tuple[str, ...] = ()
+) -> Ending:
+    until = min(each.not_valid_after_utc for each in certificates)
+    return Ending(what, of, until, notes, wrong=until <= latest)
+
+
+def _of_proxies(identity: str, found: list[ProxyCertificate], authority: Authority, now: datetime) -> Ending:
+    def counted(those: list[ProxyCertificate], what: str) -> list[str]:
+        return [what if len(those) == len(found) else f"{len(those)} {what}"] if those else []
+
+    earlier = [each for each in found if authority.intermediate not in each.chain]
+    strange = [each for each in found if not set(authority.roots) & set(each.trusted)]
+    unsigned = [each for each in found if not _chains_to(each.chain, authority.roots)]
+    overdue = [each for each in found if _left(each.chain[0], now) < OVERDUE]
+    notes = [
+        f"{len(found)} {'proxy' if len(found) == 1 else 'proxies'}",
+        *counted(earlier, "signed by another intermediate"),
+        *counted(unsigned, "signed below no root of the stack"),
+        *counted(strange, "trust no root of the stack"),
+        *counted(overdue, "not renewed in time"),
+    ]
+    until = min(each.chain[0].not_valid_after_utc for each in found)
+    return Ending("proxy", identity, until, tuple(notes), wrong=bool(strange or unsigned or overdue))
+
+
+def _left(certificate: x509.Certificate, now: datetime) -> float:
+    """The part of a certificate's life that is left."""
+    whole = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return (certificate.not_valid_after_utc - now) / whole
+
+
+def _chains_to(chain: tuple[x509.Certificate, ...], roots: tuple[x509.Certificate, ...]) -> bool:
+    issued = [each for each in chain if each not in roots]
+    return all(_issued(one, by) for one, by in pairwise(issued)) and any(_issued(issued[-1], root) for root in roots)
+
+
+def _signs(root: x509.Certificate, authority: Authority) -> bool:
+    return _issued(authority.intermediate, root)
+
+
+def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return f"serial {certificate.serial_number:x}"[:15]
+
+
+def _inline(data: str) -> tuple[x509.Certificate, ...]:
+    return tuple(x509.load_pem_x509_certificates(base64.b64decode(data)))
+
+
+def look(api: ClusterApi) -> tuple[set[bytes], list[ProxyCertificate], list[str]]:
+    """Ask a cluster.
+
+    Returns:
+        Each caBundle that one of the injector's webhooks has, what each proxy has, and what could not be told, a line
+        each.
+    """
+    notes: list[str] = []
+    bundles = _bundles(api, notes)
+    found = callers(api)
+    pods = [*found.sidecars, *found.gateways]
+
+    def ask(pod: Pod) -> ProxyCertificate | str:
+        proxy = Proxy(api, pod)
+        try:
+            return proxy_certificate(proxy.secrets()) or f"{pod} has no certificate yet"
+        except (RolloutError, ValueError, x509.ExtensionNotFound) as error:
+            return f"{pod} does not say: {error}"
+        finally:
+            proxy.close()
+
+    with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(pods)))) as pool:
+        answers = list(pool.map(ask, pods))
+    notes += [answer for answer in answers if isinstance(answer, str)]
+    return bundles, [answer for answer in answers if isinstance(answer, ProxyCertificate)], notes
+
+
+def _bundles(api: ClusterApi, notes: list[str]) -> set[bytes]:
+    try:
+        webhooks = api.get(_WEBHOOKS).get("webhooks") or []
+    except ApiError as error:
+        notes.append(f"the injector's webhook cannot be read: {error}")
+        return set()
+    found = {each["name"]: base64.b64decode(each["clientConfig"].get("caBundle") or "") for each in webhooks}
+    empty = [name for name, bundle in found.items() if not bundle]
+    notes += [f"the webhook {name} has no caBundle; istiod writes it once it is ready" for name in empty]
+    return {bundle for bundle in found.values() if bundle}
