@@ -7,6 +7,7 @@ a service account that may list the VirtualServices and pods of one namespace. E
 """
 
 import json
+import signal
 import ssl
 import sys
 import urllib.parse
@@ -120,6 +121,8 @@ def serve(namespace: str, port: int, part_of: str) -> None:
         def log_message(self, *_: object) -> None:
             """Say nothing of each request."""
 
+    # As a container's first process it would heed no signal without a handler, and be killed half a minute later.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ThreadingHTTPServer(("", port), Handler).serve_forever()
 
 

@@ -1,7 +1,13 @@
 import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from typing import Any
 
 from infra.config_models import Match
+from infra.metrics import exporter
 from infra.metrics.exporter import page, pod_samples, route_samples
 from infra.routing import RouteRuleArgs, virtual_service
 from infra.settings import parse
@@ -74,6 +80,28 @@ def test_pods_count_as_available_when_they_are_ready_and_not_at_all_when_they_le
         ("tfserving_pods", "v2"): 1,
         ("tfserving_pods_available", "v2"): 0,
     }
+
+
+def test_it_answers_probes_and_ends_when_it_is_told_to() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # isolated, as in its pod: modules beside it have names of the library's
+    with subprocess.Popen([sys.executable, "-I", exporter.__file__, "models", str(port), "tfserving-mesh"]) as process:
+        deadline = time.monotonic() + 30
+        while not answers(f"http://127.0.0.1:{port}/healthz"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 # on this machine
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_the_page_is_prometheus_text() -> None:

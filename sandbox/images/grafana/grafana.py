@@ -11,6 +11,8 @@ import base64
 import json
 import os
 import re
+import signal
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -109,6 +111,7 @@ def main() -> None:
         def log_message(self, *_: object) -> None:
             """Say nothing of each request."""
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # a container's first process heeds none by itself
     ThreadingHTTPServer(("", PORT), Handler).serve_forever()
 
 
