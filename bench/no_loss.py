@@ -178,14 +178,17 @@ def go(
     _apply(run, program, steps[0])
     with Load(URL, INPUT, rate, heard) as load:
         mark, seconds = 0, None
+        share = -(-requests // len(steps))
+        due = share
         try:
-            for number, step in enumerate(steps[1:], start=1):
-                load.wait(number * requests // len(steps))
+            for step in steps[1:]:
+                load.wait(due)
+                due = load.requests + share  # from its own beginning: a long `up` before it takes nothing of its share
                 began = load.mark()
                 run.rows.append(Row.of(run.step, load.since(mark, began), seconds))
                 mark, seconds = began, None
                 seconds = _apply(run, program, step)
-            load.wait(requests)
+            load.wait(due)
         finally:
             run.rows.append(Row.of(run.step, load.since(mark), seconds))
             if run.failed:
