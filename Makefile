@@ -27,8 +27,8 @@ test: check go-test
 	@$(RUN) sandbox test
 
 check: venv
-	@$(RUN) ruff check --quiet . bench/step
-	@$(RUN) ruff format --quiet --check . bench/step
+	@$(RUN) ruff check --quiet . bench/step bench/no-loss
+	@$(RUN) ruff format --quiet --check . bench/step bench/no-loss
 	@$(RUN) mypy
 	@$(RUN) mypy .github/scripts/*.py
 	@$(RUN) pytest -q tests/unit tests/components

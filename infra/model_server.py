@@ -26,6 +26,9 @@ AWAIT_MARGIN = 40
 POLL_PERIOD = 60
 # Seconds a pod goes on serving after its removal began: endpoints, then every proxy, have to hear of it first.
 DRAIN_PERIOD = 10
+# Seconds a pod has to be ready before it counts as available: by then every proxy knows its address, so that no route
+# names pods that a proxy has yet to hear of, and no old pod goes before its successor is known.
+AVAILABLE_PERIOD = 2
 GPU_RESOURCE = "nvidia.com/gpu"
 # The taint that keeps pods without a GPU off the nodes that have them.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
@@ -167,6 +170,7 @@ def deployment_spec(args: ModelVersionArgs, config: pulumi.Input[str]) -> dict[s
     return {
         # What an autoscaler starts from; the route moves when so many are ready.
         "replicas": args.version.autoscaling.min if args.version.autoscaling else args.version.replicas,
+        "minReadySeconds": AVAILABLE_PERIOD,
         "progressDeadlineSeconds": args.version.load_timeout_seconds,
         # A pod goes only after its successor's model is AVAILABLE.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},

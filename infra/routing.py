@@ -4,6 +4,7 @@ The word is the 2018 guide's; the object is a networking.istio.io/v1 VirtualServ
 the versions (`ModelVersion`), so a route can only be made after them.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from infra.settings import ModelSettings
 # An inference may cost money or change a counter, so it is sent again only when no server has seen it: no connection,
 # a stream that the peer refused, or a connection that broke before the request's headers were sent.
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
+# Seconds that the pods of a version stay after the route forgot it: so long a proxy may send to them.
+HEARING_PERIOD = 5
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,19 @@ def _condition(match: Match) -> dict[str, Any]:
     return {"headers": {"cookie": {"regex": wanted}}}
 
 
-def orphaned(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
-    """Return the weights of versions that one VirtualService's spec has and the next does not even list."""
+def forgotten(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
+    """Return the weights of versions that one VirtualService's spec lists and the next does not, 0 included."""
 
     def weights(spec: Mapping[str, Any]) -> dict[str, int]:
         return {each["destination"]["subset"]: int(each.get("weight", 0)) for each in spec["http"][-1]["route"]}
 
     left = weights(after)
-    return {version: weight for version, weight in weights(before).items() if weight and version not in left}
+    return {version: weight for version, weight in weights(before).items() if version not in left}
+
+
+def _forgotten_by(args: pulumi.ResourceHookArgs) -> dict[str, int]:
+    before, after = (args.old_inputs or {}).get("spec"), (args.new_inputs or {}).get("spec")
+    return forgotten(before, after) if before and after else {}
 
 
 def refuse_orphans(args: pulumi.ResourceHookArgs) -> None:
@@ -121,8 +129,7 @@ def refuse_orphans(args: pulumi.ResourceHookArgs) -> None:
     Raises:
         ValueError: with what to do; Pulumi shows it, and ends the preview or the update before the route changes.
     """
-    before, after = (args.old_inputs or {}).get("spec"), (args.new_inputs or {}).get("spec")
-    lost = orphaned(before, after) if before and after else {}
+    lost = {version: weight for version, weight in _forgotten_by(args).items() if weight}
     if lost:
         shares = " and ".join(f"{version} ({weight} %)" for version, weight in lost.items())
         raise ValueError(
@@ -130,6 +137,16 @@ def refuse_orphans(args: pulumi.ResourceHookArgs) -> None:
             "a version is removed when its weight is 0. Declare it again, move its weight to another version, run "
             "pulumi up, and remove it then"
         )
+
+
+async def let_proxies_hear(args: pulumi.ResourceHookArgs) -> None:
+    """Hold an update of a route that forgot a version until every proxy has heard of it.
+
+    Pulumi deletes the version's pods as soon as the program has ended, and a proxy hears of a missing pod before it
+    hears of the route when istiod tells it of both at once. A match may have sent requests there to the end.
+    """
+    if _forgotten_by(args):
+        await asyncio.sleep(HEARING_PERIOD)
 
 
 class RouteRule(Component):
@@ -140,6 +157,7 @@ class RouteRule(Component):
         check = pulumi.ResourceHook(
             f"{name}-keeps-its-traffic", refuse_orphans, pulumi.ResourceHookOptions(on_dry_run=True)
         )
+        wait = pulumi.ResourceHook(f"{name}-is-heard-of", let_proxies_hear)
         KubernetesObject(
             f"{name}-virtual-service",
             {
@@ -157,7 +175,7 @@ class RouteRule(Component):
             opts=self.child(
                 pulumi.ResourceOptions(
                     delete_before_replace=True,  # one per host, so no two at once
-                    hooks=pulumi.ResourceHookBinding(before_update=[check]),
+                    hooks=pulumi.ResourceHookBinding(before_update=[check], after_update=[wait]),
                 )
             ),
         )

@@ -1,11 +1,11 @@
 """The models: a namespace that injects on request, an identity and a Service per model, and a Deployment per version.
 
-A version owns everything that exists because of it: its Deployment, the configuration it mounts, the DestinationRule
-that names its pods as a subset, its autoscaler and its disruption budget. So what depends on a version finds all of it
-ready, and nothing of it goes before what depends on it has gone.
+A version owns everything that exists because of it: the DestinationRule that names its pods as a subset, its
+Deployment, the configuration it mounts, its autoscaler and its disruption budget. So what depends on a version finds
+all of it ready, and nothing of it goes before what depends on it has gone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,12 @@ class ModelService(Component):
 
 
 class ModelVersion(Component):
-    """Pods of one version and all that is theirs; ready only when every pod's model is AVAILABLE."""
+    """Pods of one version and all that is theirs; ready only when every pod's model is AVAILABLE.
+
+    The subset is the first to come and the last to go. A proxy that hears of a weight before it knows the subset
+    answers 503, so the subset is made before the pods, whose loading gives every proxy time to hear of it. Without pods
+    it harms nobody, for no route names it. It goes when the last pod has drained.
+    """
 
     def __init__(self, name: str, args: ModelVersionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ModelVersion", name, opts)
@@ -145,15 +150,30 @@ class ModelVersion(Component):
             "namespace": args.namespace,
             "labels": naming.version_labels(args.model.name, args.version.name),
         }
-        deployment = self._pods(args, metadata)
-        # Pods before the rest: a subset without ready pods would answer 503 to whoever names it.
-        after_pods = self.child(pulumi.ResourceOptions(depends_on=[deployment], delete_before_replace=True))
+        subsets = [self._object("subset", metadata, *_subset(args))] if args.model.mesh else []
+        deployment = self._pods(args, metadata, subsets)
         for suffix, api_version, kind, spec in _companions(args, metadata["name"]):
-            manifest = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
-            KubernetesObject(f"{name}-{suffix}", manifest, opts=after_pods)
+            self._object(suffix, metadata, api_version, kind, spec, [deployment])
         self.register_outputs({})
 
-    def _pods(self, args: ModelVersionArgs, metadata: dict[str, Any]) -> KubernetesObject:
+    def _object(
+        self,
+        suffix: str,
+        metadata: dict[str, Any],
+        api_version: str,
+        kind: str,
+        spec: dict[str, Any],
+        needed: Sequence[pulumi.Resource] = (),
+    ) -> KubernetesObject:
+        return KubernetesObject(
+            f"{self._name}-{suffix}",
+            {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec},
+            opts=self.child(pulumi.ResourceOptions(depends_on=[*needed], delete_before_replace=True)),
+        )
+
+    def _pods(
+        self, args: ModelVersionArgs, metadata: dict[str, Any], needed: Sequence[pulumi.Resource]
+    ) -> KubernetesObject:
         config = KubernetesObject(
             f"{self._name}-config",
             {
@@ -183,22 +203,26 @@ class ModelVersion(Component):
             },
             opts=self.child(
                 # X-vN is what operators look for
-                pulumi.ResourceOptions(delete_before_replace=True, ignore_changes=ignored)
+                pulumi.ResourceOptions(depends_on=[*needed], delete_before_replace=True, ignore_changes=ignored)
             ),
         )
 
 
-def _companions(args: ModelVersionArgs, deployment: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Yield what a version has beside its pods: the resource's suffix, API version, kind and spec of each."""
+def _subset(args: ModelVersionArgs) -> tuple[str, str, dict[str, Any]]:
+    """Return API version, kind and spec of what names a version's pods to the route."""
     selector = naming.version_selector(args.model.name, args.version.name)
-    if args.model.mesh:
-        subset = {"name": args.version.name, "labels": selector, **_ejection(args)}
-        host = naming.service_host(args.model.name, args.namespace)
-        yield "subset", naming.ISTIO_NETWORKING, "DestinationRule", {"host": host, "subsets": [subset]}
+    subset = {"name": args.version.name, "labels": selector, **_ejection(args)}
+    host = naming.service_host(args.model.name, args.namespace)
+    return naming.ISTIO_NETWORKING, "DestinationRule", {"host": host, "subsets": [subset]}
+
+
+def _companions(args: ModelVersionArgs, deployment: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Yield what comes after a version's pods: the resource's suffix, API version, kind and spec of each."""
     if args.version.autoscaling is not None:
         scaling = autoscaler(deployment, args.version.autoscaling)
         yield "autoscaler", "autoscaling/v2", "HorizontalPodAutoscaler", scaling
     if has_several_pods(args.version):
+        selector = naming.version_selector(args.model.name, args.version.name)
         yield "disruption-budget", "policy/v1", "PodDisruptionBudget", disruption_budget(selector)
 
 

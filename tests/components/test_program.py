@@ -102,11 +102,12 @@ def test_the_route_moves_only_after_every_pod_and_subset_is_there(program: Progr
         assert resource.name in before
 
 
-def test_a_subset_is_made_after_its_pods_and_names_them(program: Program) -> None:
+def test_a_subset_is_there_before_its_pods_and_after_them_and_names_them(program: Program) -> None:
+    assert len(program.of(DESTINATION_RULE)) == 2
     for rule in program.of(DESTINATION_RULE):
         name = rule.inputs["metadata"]["name"]
         deployment = program.one(DEPLOYMENT, name)
-        assert deployment.name in rule.dependencies
+        assert rule.name in needs(program, deployment), "what is needed is made first and deleted last"
         subset = rule.inputs["spec"]["subsets"][0]
         assert name == f"inception-{subset['name']}"
         labels = deployment.inputs["spec"]["template"]["metadata"]["labels"]

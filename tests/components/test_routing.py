@@ -1,13 +1,17 @@
 """The rules of a model's route: what comes before the weights, what is retried, what is copied, who is left out."""
 
+import asyncio
 import json
 import re
+import time
+from contextlib import closing
 from typing import Any
 
 import pulumi
 import pytest
 
-from infra.routing import orphaned, refuse_orphans
+from infra import routing
+from infra.routing import forgotten, let_proxies_hear, refuse_orphans
 from tests.components.conftest import Program, Record
 from tests.components.test_program import (
     CONFIG,
@@ -202,19 +206,35 @@ def spec(**weights: int) -> dict[str, Any]:
     return {"hosts": [HOST], "http": [override, {"route": split}]}
 
 
-def test_a_version_that_is_removed_with_its_share_is_seen() -> None:
-    assert orphaned(spec(v1=75, v2=25), spec(v1=100)) == {"v2": 25}
-    assert orphaned(spec(v1=100, v2=0), spec(v2=100)) == {"v1": 100}, "the next one would have become stable unasked"
-    assert orphaned(spec(v1=0, v2=100), spec(v2=100)) == {}
-    assert orphaned(spec(v1=95, v2=5), spec(v1=0, v2=100, v3=0)) == {}
+def test_a_version_that_the_route_forgets_is_seen_with_its_share() -> None:
+    assert forgotten(spec(v1=75, v2=25), spec(v1=100)) == {"v2": 25}
+    assert forgotten(spec(v1=100, v2=0), spec(v2=100)) == {"v1": 100}, "the next one would have become stable unasked"
+    assert forgotten(spec(v1=0, v2=100), spec(v2=100)) == {"v1": 0}
+    assert forgotten(spec(v1=95, v2=5), spec(v1=0, v2=100, v3=0)) == {}
 
 
 def test_its_removal_is_refused_before_the_route_changes(record: Record) -> None:
     route = deploy(record).one(VIRTUAL_SERVICE)
-    assert route.hooks == {"before_update": ["inception-keeps-its-traffic"]}
+    assert route.hooks["before_update"] == ["inception-keeps-its-traffic"]
+    refuse_orphans(step(spec(v1=0, v2=100), spec(v2=100)))
     refuse_orphans(step(spec(v1=75, v2=25), spec(v1=0, v2=100)))
     with pytest.raises(ValueError, match=r"still sends requests to v1 \(75 %\)"):
         refuse_orphans(step(spec(v1=75, v2=25), spec(v2=100)))
+
+
+@pytest.mark.parametrize(("after", "held"), [({"v2": 100}, True), ({"v1": 50, "v2": 50}, False)])
+def test_a_forgotten_versions_pods_stay_until_every_proxy_has_heard(
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+    after: dict[str, int],
+    held: bool,  # noqa: FBT001
+) -> None:
+    assert deploy(record).one(VIRTUAL_SERVICE).hooks["after_update"] == ["inception-is-heard-of"]
+    monkeypatch.setattr(routing, "HEARING_PERIOD", 0.3)
+    started = time.monotonic()
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(let_proxies_hear(step(spec(v1=0, v2=100), spec(**after))))
+    assert (time.monotonic() - started >= 0.3) is held, "a step that removes nothing is not held up"
 
 
 def step(before: dict[str, Any], after: dict[str, Any]) -> pulumi.ResourceHookArgs:

@@ -153,6 +153,12 @@ def test_a_removed_pod_and_its_proxy_stay_for_the_longest_request(record: Record
     assert proxy == {"holdApplicationUntilProxyStarts": True, "terminationDrainDuration": f"{stays}s"}
 
 
+def test_a_pod_counts_only_when_every_proxy_has_had_time_to_hear_of_it(record: Record) -> None:
+    for deployment in serving(record).of(DEPLOYMENT):
+        assert deployment.inputs["spec"]["minReadySeconds"] == 2
+        assert deployment.inputs["spec"]["progressDeadlineSeconds"] > 2, "Kubernetes refuses it otherwise"
+
+
 def test_up_waits_until_the_longest_request_of_a_removed_pod_has_ended(record: Record) -> None:
     deployment = serving(record, {"loadTimeoutSeconds": 60}, timeoutSeconds=3000).one(DEPLOYMENT, "inception-v1")
     assert int(deployment.inputs["metadata"]["annotations"]["pulumi.com/timeoutSeconds"]) > 3000 + DRAIN_PERIOD

@@ -38,6 +38,16 @@ class Ended:
     code: int
     text: str
 
+    @classmethod
+    def of(cls, started: subprocess.Popen[str]) -> Ended:
+        """Wait for a command's end."""
+        try:
+            text, _ = started.communicate(timeout=600)
+        except BaseException:
+            started.kill()
+            raise
+        return cls(started.returncode, text)
+
     @property
     def changes(self) -> dict[str, int]:
         """Pulumi's own summary: resources by what was done, e.g. {"updated": 1, "unchanged": 30}."""
@@ -72,8 +82,9 @@ class Stack:
         config = [] if words[0] in {"stack", "cancel"} else ["--config-file", str(self.file)]
         return ["pulumi", *words, *config, "--stack", self.name, "--non-interactive", "--color", "never"]
 
-    def run(self, *words: str, check: bool = True) -> Ended:
-        ran = subprocess.run(
+    def start(self, *words: str, alone: bool = True) -> subprocess.Popen[str]:
+        """Start a command; alone in a process group, it can be killed with all that it has started."""
+        return subprocess.Popen(
             self.command(*words),
             cwd=self.folder,
             env=self.variables,
@@ -81,10 +92,12 @@ class Stack:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=600,
+            start_new_session=alone,
         )
-        ended = Ended(ran.returncode, ran.stdout)
+
+    def run(self, *words: str, check: bool = True) -> Ended:
+        with self.start(*words, alone=False) as started:
+            ended = Ended.of(started)
         assert not check or ended.code == 0, f"pulumi {' '.join(words)} ended with {ended.code}:\n{ended.text}"
         return ended
 
@@ -172,12 +185,16 @@ def variables() -> dict[str, str]:
     return sandbox_variables()
 
 
-@pytest.fixture(scope="session")
-def cluster(variables: dict[str, str]) -> Cluster:
-    config.load_kube_config(variables["KUBECONFIG"])  # type: ignore[no-untyped-call]
+def cluster_of(kubeconfig: str) -> Cluster:
+    config.load_kube_config(kubeconfig)  # type: ignore[no-untyped-call]
     return Cluster(
         client.CoreV1Api(), client.AppsV1Api(), client.CustomObjectsApi(), client.AdmissionregistrationV1Api()
     )
+
+
+@pytest.fixture(scope="session")
+def cluster(variables: dict[str, str]) -> Cluster:
+    return cluster_of(variables["KUBECONFIG"])
 
 
 @pytest.fixture(scope="session")
@@ -194,21 +211,26 @@ def deployed(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     stack.up("--refresh")
 
 
+def put_back(stack: Stack, cluster: Cluster, before: str) -> None:
+    """Bring the stack to the text of a config that it had before, whatever it has now."""
+    stack.file.write_text(before)
+    declared = set(stack.get("models")[MODEL]["versions"])
+    used = {version for version, weight in cluster.weights().items() if weight}
+    if used - declared:
+        # A version is not removed while it has traffic, so its weight goes first.
+        stack.set(models=models(sorted(declared | used)))
+        stack.up()
+        stack.file.write_text(before)
+    stack.up()
+
+
 @pytest.fixture
 def stack(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
     """The stack, with its config put back after the test."""
     before = deployed.file.read_text()
-    declared = set(deployed.get("models")[MODEL]["versions"])
     yield deployed
     if deployed.file.read_text() != before:
-        used = {version for version, weight in cluster.weights().items() if weight}
-        if used - declared:
-            # A version is not removed while it has traffic, so its weight goes first.
-            deployed.file.write_text(before)
-            deployed.set(models=models(sorted(declared | used)))
-            deployed.up()
-        deployed.file.write_text(before)
-        deployed.up()
+        put_back(deployed, cluster, before)
 
 
 def wait_for(true: Callable[[], bool], what: str, seconds: float = 60) -> None:

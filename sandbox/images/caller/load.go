@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os/signal"
 	"sync"
 	"sync/atomic"
@@ -18,9 +19,10 @@ type plan struct {
 	duration    time.Duration // 0: until requests are sent
 	rate        float64       // a second, over all connections; 0: as fast as answers come
 	connections int
+	every       time.Duration // how often it says what became of them; 0: at the end alone
 }
 
-func loadCommand(arguments []string) (any, error) {
+func loadCommand(arguments []string, out io.Writer) (any, error) {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	var shared targetFlags
 	var plan plan
@@ -30,6 +32,7 @@ func loadCommand(arguments []string) (any, error) {
 	flags.DurationVar(&plan.duration, "duration", 0, "")
 	flags.Float64Var(&plan.rate, "rate", 0, "")
 	flags.IntVar(&plan.connections, "connections", 1, "")
+	flags.DurationVar(&plan.every, "every", 0, "")
 	positional, err := parse(flags, arguments)
 	if err != nil {
 		return nil, err
@@ -46,13 +49,13 @@ func loadCommand(arguments []string) (any, error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	return plan.run(ctx, target), nil
+	return plan.run(ctx, target, out), nil
 }
 
 func (p plan) check() error {
 	switch {
-	case p.requests < 0 || p.duration < 0 || p.rate < 0:
-		return errors.New("--requests, --duration and --rate are not negative")
+	case p.requests < 0 || p.duration < 0 || p.rate < 0 || p.every < 0:
+		return errors.New("--requests, --duration, --rate and --every are not negative")
 	case p.requests == 0 && p.duration == 0:
 		return errors.New("say how much: --requests or --duration")
 	case p.connections < 1 || p.connections > 10_000:
@@ -62,20 +65,23 @@ func (p plan) check() error {
 }
 
 // run sends the requests and reports on them. When ctx ends it stops sending and reports what came back until then.
-func (p plan) run(ctx context.Context, target *target) *report {
+func (p plan) run(ctx context.Context, target *target, out io.Writer) *report {
 	started := time.Now()
 	var taken atomic.Int64
 	workers := p.connections
 	if p.requests > 0 {
 		workers = int(min(int64(workers), p.requests))
 	}
+	passing := newIntervals(p.every, out, started)
+	finish := passing.tell()
 	tallies := make([]*tally, workers)
 	var finished sync.WaitGroup
 	for i := range tallies {
 		tallies[i] = newTally()
-		finished.Go(func() { p.work(ctx, target, tallies[i], started, &taken) })
+		finished.Go(func() { p.work(ctx, target, tallies[i], passing, started, &taken) })
 	}
 	finished.Wait()
+	finish()
 	total := newTally()
 	for _, tally := range tallies {
 		total.merge(tally)
@@ -84,7 +90,9 @@ func (p plan) run(ctx context.Context, target *target) *report {
 }
 
 // work is one connection's share: it takes the next request's number, waits for its time, sends it.
-func (p plan) work(ctx context.Context, target *target, tally *tally, started time.Time, taken *atomic.Int64) {
+func (p plan) work(
+	ctx context.Context, target *target, tally *tally, passing *intervals, started time.Time, taken *atomic.Int64,
+) {
 	connection := &connection{target: target}
 	defer connection.close()
 	// What is on its way when the run is interrupted may still come back; only what waits is given up.
@@ -102,11 +110,9 @@ func (p plan) work(ctx context.Context, target *target, tally *tally, started ti
 		}
 		sent := time.Now()
 		answer, err := connection.send(sending)
-		if err != nil {
-			tally.fail(err)
-			continue
-		}
-		tally.answered(answer, time.Since(sent))
+		ended := ended{sent, time.Since(sent), answer, err}
+		tally.note(ended)
+		passing.note(ended)
 	}
 	tally.opened = connection.opened
 }

@@ -218,6 +218,7 @@ func TestWrongUseEndsWithTwoAndSaysWhy(t *testing.T) {
 		"load --url ftp://a --requests 1":   "is no http or https URL",
 		"load --url http://a --requests -1": "are not negative",
 		"load --url http://a --requests x":  "invalid value",
+		"load --url http://a --requests 1 --every -1s":     "are not negative",
 		"load --url http://a --requests 1 --connections 0": "--connections is 0; it has to be 1-10000",
 		"load --url http://a --requests 1 --timeout 0s":    "--timeout is 0s",
 		"load --url http://a --requests 1 --header x":      "a header is NAME=VALUE",

@@ -1,7 +1,8 @@
 // Command caller is the client of the sandbox's tests: a pod that idles in the mesh and, by exec, sends requests.
 //
 //	caller wait                                  idle until SIGTERM, then end at once
-//	caller load --url URL --requests N ...       send many requests, print counts and latencies as one JSON object
+//	caller load --url URL --requests N ...       send many requests, print counts and latencies as one JSON object;
+//	                                             with --every, such an object on one line for each interval as well
 //	caller get URL ...                           send one request, print what became of it as one JSON object
 //
 // It never retries. Go's HTTP client would: a request that finds its kept-alive connection closed is sent again without a
@@ -28,8 +29,9 @@ const exitUsage = 2
 
 const usage = `usage:
   caller wait
-  caller load --url URL (--requests N | --duration 30s) [--connections N] [--rate N] [--body TEXT] [--method M]
-              [--timeout 5s] [--header NAME=VALUE]... [--host HOST] [--resolve HOST:PORT:ADDRESS] [--insecure | --ca FILE]
+  caller load --url URL (--requests N | --duration 30s) [--connections N] [--rate N] [--every 1s] [--body TEXT]
+              [--method M] [--timeout 5s] [--header NAME=VALUE]... [--host HOST] [--resolve HOST:PORT:ADDRESS]
+              [--insecure | --ca FILE]
   caller get URL [--body TEXT] [--method M] [--timeout 5s] [--header NAME=VALUE]... [--host HOST]
               [--resolve HOST:PORT:ADDRESS] [--insecure | --ca FILE]
 `
@@ -55,7 +57,7 @@ func run(arguments []string, out, complaints io.Writer) int {
 		<-ended
 		return 0
 	case "load":
-		report, err = loadCommand(arguments)
+		report, err = loadCommand(arguments, out)
 	case "get":
 		report, err = getCommand(arguments)
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,8 +14,10 @@ import (
 
 const (
 	maxAnswers   = 20      // distinct answers listed in a report
+	maxFailures  = 100     // failures listed in a report, the first ones
 	maxTracked   = 200     // distinct answers told apart while counting
 	maxBodyShown = 4 << 10 // bytes of a body in a report
+	maxDetail    = 300     // bytes of it in a failure
 	maxCached    = 4 << 10
 )
 
@@ -22,6 +25,14 @@ const (
 type answerKey struct {
 	status int
 	body   string
+}
+
+// ended is a request that was answered, or was not: then err says why.
+type ended struct {
+	sent   time.Time
+	took   time.Duration
+	answer answer
+	err    error
 }
 
 // tally counts one connection's requests; its size does not grow with their number.
@@ -33,6 +44,7 @@ type tally struct {
 	errors           map[string]int64
 	examples         map[string]string // kind of error -> one text
 	normalised       map[string]string // raw body -> as counted
+	failures         []failure         // the first maxFailures
 	latency          latencies
 }
 
@@ -41,15 +53,32 @@ func newTally() *tally {
 		examples: map[string]string{}, normalised: map[string]string{}}
 }
 
-func (t *tally) fail(err error) {
-	kind := kindOf(err)
+// note takes down what became of a request.
+func (t *tally) note(request ended) {
 	t.requests++
-	t.errors[kind]++
-	t.examples[kind] = err.Error()
+	if request.err != nil {
+		kind := kindOf(request.err)
+		t.errors[kind]++
+		t.examples[kind] = request.err.Error()
+		t.failed(request, failure{Kind: kind, Detail: request.err.Error()})
+		return
+	}
+	body := t.answered(request.answer)
+	t.latency.add(request.took)
+	if status := request.answer.status; !isOK(status) {
+		t.failed(request, failure{Status: status, Detail: cut(body, maxDetail)})
+	}
 }
 
-func (t *tally) answered(answer answer, took time.Duration) {
-	t.requests++
+func (t *tally) failed(request ended, seen failure) {
+	if len(t.failures) < maxFailures {
+		seen.At, seen.Ms = request.sent.UTC(), round(milliseconds(request.took))
+		t.failures = append(t.failures, seen)
+	}
+}
+
+// answered counts an answer and returns its body as it is counted.
+func (t *tally) answered(answer answer) string {
 	t.statuses[answer.status]++
 	body, known := t.normalised[string(answer.body)]
 	if !known {
@@ -59,7 +88,7 @@ func (t *tally) answered(answer answer, took time.Duration) {
 		}
 	}
 	t.count(answerKey{answer.status, body}, 1)
-	t.latency.add(took)
+	return body
 }
 
 func (t *tally) count(key answerKey, times int64) {
@@ -84,6 +113,9 @@ func (t *tally) merge(other *tally) {
 		t.errors[kind] += count
 		t.examples[kind] = other.examples[kind]
 	}
+	t.failures = append(t.failures, other.failures...)
+	slices.SortFunc(t.failures, func(a, b failure) int { return a.At.Compare(b.At) })
+	t.failures = t.failures[:min(len(t.failures), maxFailures)]
 	t.latency.merge(&other.latency)
 }
 
@@ -96,15 +128,21 @@ func normalise(body []byte) string {
 	} else {
 		text = strings.Join(strings.Fields(string(body)), " ")
 	}
-	if len(text) > maxBodyShown {
-		cut := maxBodyShown
-		for cut > 0 && !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut] + "..."
-	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	return strings.ToValidUTF8(cut(text, maxBodyShown), "\uFFFD")
 }
+
+// cut shortens a text that has more bytes than most, between two characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "..."
+}
+
+func isOK(status int) bool { return status >= 200 && status < 300 }
 
 // latencies is a distribution in buckets 1 % wide, from a microsecond to hours.
 type latencies struct {
@@ -164,10 +202,19 @@ type report struct {
 	OtherAnswers int64             `json:"other_answers"` // answers that the list above has no room for
 	Errors       map[string]int64  `json:"errors"`        // by kind
 	Examples     map[string]string `json:"error_examples"`
+	Failures     []failure         `json:"failures"`   // the first that were not answered, or not with 200-299
 	Latency      latencyReport     `json:"latency_ms"` // of answered requests
 	Seconds      float64           `json:"seconds"`
 	PerSecond    float64           `json:"requests_per_second"`
 	Opened       int64             `json:"connections_opened"`
+}
+
+type failure struct {
+	At     time.Time `json:"at"`     // when it was sent
+	Ms     float64   `json:"ms"`     // until it was answered or given up
+	Status int       `json:"status"` // 0 without an answer
+	Kind   string    `json:"kind"`   // of the error; "" with an answer
+	Detail string    `json:"detail"` // the error's text, or the answer's body
 }
 
 type answerCount struct {
@@ -187,10 +234,10 @@ type latencyReport struct {
 func (t *tally) report(took time.Duration) *report {
 	r := &report{Requests: t.requests, Answered: t.latency.count, Failed: t.requests - t.latency.count,
 		Status: map[string]int64{}, Answers: []answerCount{}, OtherAnswers: t.untold, Errors: t.errors, Examples: t.examples,
-		Seconds: round(took.Seconds()), Opened: t.opened}
+		Failures: append([]failure{}, t.failures...), Seconds: round(took.Seconds()), Opened: t.opened}
 	for status, count := range t.statuses {
 		r.Status[strconv.Itoa(status)] = count
-		if status >= 200 && status < 300 {
+		if isOK(status) {
 			r.OK += count
 		}
 	}

@@ -1,0 +1,192 @@
+"""What callers notice of faults: of istiod, of the API server, of pods, and of a version that crashes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from kubernetes import client
+from scipy.stats import binom
+
+from bench import no_loss
+from bench.load import Account, Load
+from sandbox import node
+from sandbox.errors import SandboxError
+from sandbox.state import running_state
+from tests.e2e.conftest import MODEL, NAMESPACE, Cluster, Ended, Stack, settle, wait_for
+
+RATE = 150  # requests a second, each sent once: nobody retries
+ISTIO = "istio-system"
+pytestmark = pytest.mark.e2e
+
+
+def state(weights: dict[str, int], path: str | None = None, replicas: int = 1) -> dict[str, Any]:
+    """Return the config of the model of bench/no-loss, with v1 the stable version beside those with weights."""
+    own = {name: {"replicas": replicas} for name in ("v1", *weights)}
+    config = no_loss.Step("", own, "v1", weights).config()
+    if path is not None:
+        config["models"][MODEL]["path"] = path
+    return config
+
+
+def load() -> Load:
+    return Load(no_loss.URL, no_loss.INPUT, RATE)
+
+
+def told(account: Account) -> str:
+    return "\n".join(f"{each.at} {each.status} {each.reason}" for each in account.failures)
+
+
+def answering(cluster: Cluster) -> bool:
+    try:
+        return bool(cluster.core.list_namespaced_pod("kube-system").items)
+    except Exception:  # noqa: BLE001 - whatever a server that starts may say
+        return False
+
+
+def ready(cluster: Cluster, namespace: str, name: str, count: int = 1) -> Callable[[], bool]:
+    def look() -> bool:
+        status = cluster.apps.read_namespaced_deployment(name, namespace).status
+        return bool(
+            (status.available_replicas or 0) == (status.updated_replicas or 0) == count == (status.replicas or 0)
+        )
+
+    return look
+
+
+def kill_istiod(cluster: Cluster) -> None:
+    """End istiod without a word; its Deployment makes another."""
+    for pod in cluster.core.list_namespaced_pod(ISTIO, label_selector="app=istiod").items:
+        cluster.core.delete_namespaced_pod(pod.metadata.name, ISTIO, grace_period_seconds=0)
+
+
+def kill_api_server(cluster: Cluster) -> None:
+    """End the API server by SIGKILL; kubelet starts it again."""
+    (pod,) = cluster.core.list_namespaced_pod("kube-system", label_selector="component=kube-apiserver").items
+    container = pod.status.container_statuses[0].container_id.removeprefix("containerd://")
+    try:
+        inside = node.inside(running_state())
+    except SandboxError as error:
+        pytest.skip(str(error))
+    command = [*inside, "ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container]
+    subprocess.run(command, check=True)
+
+
+def begin(stack: Stack, cluster: Cluster, weights: dict[str, int]) -> subprocess.Popen[str]:
+    """Begin an `up` that adds v3 with its weight; return when its pods are made and the route is still to come."""
+
+    def made() -> bool:
+        found = cluster.apps.list_namespaced_deployment(NAMESPACE).items
+        return any(each.metadata.name == f"{MODEL}-v3" for each in found)
+
+    stack.set(**state(weights))
+    started = stack.start("up", "--yes", "--skip-preview")
+    wait_for(made, "the new version's Deployment")
+    return started
+
+
+def test_a_step_ends_when_a_killed_istiod_is_back_and_requests_do_not_wait_for_it(
+    stack: Stack, cluster: Cluster
+) -> None:
+    stack.set(**state({"v2": 20}))
+    stack.up()
+    with load() as sent:
+        step = begin(stack, cluster, {"v2": 20, "v3": 10})
+        kill_istiod(cluster)
+        ended = Ended.of(step)
+        assert ended.code == 0, ended.text
+        settle(cluster, {"v1": 70, "v2": 20, "v3": 10}, seconds=60)
+        answers = sent.sent_in(5).answers
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+    assert set(answers) == set(no_loss.ANSWERS), answers
+
+
+def test_a_step_without_istiod_fails_by_its_name_and_the_next_up_makes_it(stack: Stack, cluster: Cluster) -> None:
+    stack.set(**state({"v2": 10}))
+    stack.up()
+    with load() as sent:
+        try:
+            cluster.apps.patch_namespaced_deployment_scale("istiod", ISTIO, {"spec": {"replicas": 0}})
+            kill_istiod(cluster)
+            stack.set(v2Weight=40)
+            refused = stack.up(check=False)
+            assert refused.code != 0
+            assert "istiod" in refused.text, refused.text
+            assert cluster.weights() == {"v1": 90, "v2": 10}
+        finally:
+            cluster.apps.patch_namespaced_deployment_scale("istiod", ISTIO, {"spec": {"replicas": 1}})
+        wait_for(ready(cluster, ISTIO, "istiod"), "istiod")
+        stack.up()
+        settle(cluster, {"v1": 60, "v2": 40}, seconds=60)
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+
+
+def test_an_up_that_the_api_server_leaves_is_finished_by_the_next(stack: Stack, cluster: Cluster) -> None:
+    stack.set(**state({"v2": 20}))
+    stack.up()
+    with load() as sent:
+        step = begin(stack, cluster, {"v2": 30, "v3": 10})
+        kill_api_server(cluster)
+        ended = Ended.of(step)
+        wait_for(lambda: answering(cluster), "the API server")
+        if ended.code != 0:
+            print(ended.text)
+            stack.up()
+        settle(cluster, {"v1": 60, "v2": 30, "v3": 10}, seconds=60)
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+    assert set(stack.up("--refresh").changes) == {"unchanged"}
+
+
+def test_a_pod_that_is_deleted_takes_no_request_with_it(stack: Stack, cluster: Cluster) -> None:
+    stack.set(**state({"v2": 50}, replicas=2))
+    stack.up()
+    with load() as sent:
+        sent.sent_in(2)
+        for version in ("v1", "v2"):
+            selector = f"app={MODEL},version={version}"
+            pods = cluster.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items
+            assert len(pods) == 2, selector
+            cluster.core.delete_namespaced_pod(pods[0].metadata.name, NAMESPACE)
+            # Until it has gone: it serves on for a while, and is killed at the end of its grace period.
+            wait_for(partial(gone, cluster, pods[0].metadata.name), "the pod to go")
+        sent.sent_in(2)
+    account = sent.since(0)
+    assert account.failed == 0, told(account)
+
+
+def gone(cluster: Cluster, pod: str) -> bool:
+    try:
+        cluster.core.read_namespaced_pod(pod, NAMESPACE)
+    except client.ApiException as error:
+        return bool(error.status == 404)
+    return False
+
+
+def test_a_version_that_crashes_at_25_percent_takes_no_more_than_its_share(stack: Stack, cluster: Cluster) -> None:
+    stack.set(**state({"v2": 0}, path="/models/flaky"))
+    stack.up()
+    with load() as sent:
+        stack.set(v2Weight=25)
+        stack.up()
+        settle(cluster, {"v1": 75, "v2": 25})
+        worst = sent.sent_in(20)
+        # What docs/canary.md says to run.
+        stack.set(v2Weight=0)
+        stack.up()
+        settle(cluster, {"v1": 100})
+        sent.sent_in(1)
+        after = sent.sent_in(5)
+    v1, v2, _ = no_loss.ANSWERS
+    low, high = binom.interval(0.999, worst.requests, 0.25)
+    assert worst.failed > low / 2, "it did not crash often enough to show anything"
+    assert worst.failed <= high, told(worst)
+    assert low <= worst.requests - worst.answers[v1] <= high
+    assert worst.answers[v1] + worst.answers[v2] + worst.failed == worst.requests
+    assert after.failed == 0, told(after)
+    assert set(after.answers) == {v1}
