@@ -32,7 +32,7 @@ class Authority:
     """The stack's CA, as it exports it.
 
     Attributes:
-        roots: what proxies have to trust.
+        roots: what proxies have to trust; two while a root is replaced.
         intermediate: what istiod signs with.
     """
 
@@ -151,18 +151,19 @@ def _of_proxies(identity: str, found: list[ProxyCertificate], authority: Authori
         return [what if len(those) == len(found) else f"{len(those)} {what}"] if those else []
 
     earlier = [each for each in found if authority.intermediate not in each.chain]
-    strange = [each for each in found if not set(authority.roots) & set(each.trusted)]
-    unsigned = [each for each in found if not _chains_to(each.chain, authority.roots)]
+    signing = tuple(root for root in authority.roots if _signs(root, authority))
+    unsigned = [each for each in found if not _chains_to(each.chain, signing)]
+    unaware = [each for each in found if not set(authority.roots) <= set(each.trusted)]
     overdue = [each for each in found if _left(each.chain[0], now) < OVERDUE]
     notes = [
         f"{len(found)} {'proxy' if len(found) == 1 else 'proxies'}",
         *counted(earlier, "signed by another intermediate"),
-        *counted(unsigned, "signed below no root of the stack"),
-        *counted(strange, "trust no root of the stack"),
+        *counted(unsigned, "signed below another root"),
+        *counted(unaware, "without a root of the stack among the trusted"),
         *counted(overdue, "not renewed in time"),
     ]
     until = min(each.chain[0].not_valid_after_utc for each in found)
-    return Ending("proxy", identity, until, tuple(notes), wrong=bool(strange or unsigned or overdue))
+    return Ending("proxy", identity, until, tuple(notes), wrong=bool(unaware or unsigned or overdue))
 
 
 def _left(certificate: x509.Certificate, now: datetime) -> float:
