@@ -125,9 +125,14 @@ def test_while_a_root_is_replaced_each_proxy_has_to_trust_both_and_have_a_certif
     def of(*proxies: ProxyCertificate) -> Ending:
         rows = endings(authority_of(outputs), [both.certificate_pem.encode()], proxies, MONTH, NOW)
         assert [row.what for row in rows] == ["root", "root", "intermediate", "webhook", "proxy"]
-        assert [row.notes for row in rows[:2]] == [("signs the intermediate",), ()]
+        assert [row.notes for row in rows[:2]] == [("signs",), ()]
         assert not any(row.wrong for row in rows[:-1])
         return rows[-1]
+
+    # istiod sends both roots behind the chain
+    found = proxy_certificate(dump(workload(below, now=NOW), *map(certificate, (below, new, ROOT)), trusted=both))
+    assert found is not None
+    assert not of(found).wrong
 
     done, aware, behind = proxy(below, new, both), proxy(trusted=both), proxy()
     assert (of(done).notes, of(done).wrong) == (("1 proxy",), False)
