@@ -86,15 +86,21 @@ def make_intermediate(
     )
 
 
-def cacerts(root: KeyPair, intermediate: KeyPair) -> dict[str, str]:
+def cacerts(root: KeyPair, intermediate: KeyPair, other_root: KeyPair | None = None) -> dict[str, str]:
     """The four keys of the Secret that istiod reads its CA from; ca-key.pem is the only private one.
 
-    The chain is leaf first, as TLS sends it. istiod stops when one of the four is missing.
+    Args:
+        root: what the intermediate is signed by.
+        intermediate: what istiod signs with.
+        other_root: one that is trusted as well, while a root is replaced.
+
+    The chain is leaf first, as TLS sends it. istiod stops when one of the four is missing. The signing root comes first
+    among the trusted: so the order changes with it, and istiod tells every proxy, which gets a new certificate at once.
     """
     return {
         "ca-cert.pem": intermediate.certificate_pem,
         "ca-key.pem": intermediate.key_pem,
-        "root-cert.pem": root.certificate_pem,
+        "root-cert.pem": root.certificate_pem + (other_root.certificate_pem if other_root else ""),
         "cert-chain.pem": intermediate.certificate_pem + root.certificate_pem,
     }
 

@@ -6,6 +6,7 @@ from typing import Final
 from infra.config_errors import MISSING, Remove, Report, Set
 from infra.config_fields import whole_number
 from infra.config_shape import Section
+from infra.roots import Roots
 
 ROOT_DAYS: Final = 3650
 INTERMEDIATE_DAYS: Final = 365
@@ -18,12 +19,14 @@ class CaSettings(Section):
 
     Attributes:
         generation: raising it makes a new intermediate under the same root.
+        roots: which roots there are.
         root_lifetime: the root's.
         intermediate_lifetime: that of the CA which istiod signs with; the root's end is its end at the latest.
         workload_hours: a proxy's; the intermediate's end is its end at the latest.
     """
 
     generation: int
+    roots: Roots
     root_lifetime: timedelta
     intermediate_lifetime: timedelta
     workload_hours: int

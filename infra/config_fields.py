@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
+from infra.roots import roots_of
+
 MODEL_NAME_LIMIT: Final = 40
 VERSION_NAME_LIMIT: Final = 20  # after the model's name and a dash it still fits into the 63 characters of a label
 
@@ -197,6 +199,14 @@ Memory = Annotated[
     str, _quantity(octets, Decimal(2**20), "a memory quantity is bytes with a unit, 1Mi at least: 512Mi, 2Gi", "2Gi")
 ]
 Generation = Annotated[int, whole_between(1, 10**9, "the CA's generation is an integer, 1 or more", 1)]
+RootNumbers = Annotated[
+    str,
+    text(
+        roots_of,
+        "it is the number of the CA's root, or of two that follow each other, the signing one first: 1, 1+2, 2+1, 2",
+        "1",
+    ),
+]
 RootDays = Annotated[int, whole_between(180, 7300, "a root is valid for 180-7300 days", 3650)]
 IntermediateDays = Annotated[int, whole_between(30, 3650, "an intermediate is valid for 30-3650 days", 365)]
 # Istio's proxies renew after half of it; istiod signs none that is longer than 90 days.

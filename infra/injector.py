@@ -7,7 +7,7 @@ starts: istiod would make a root of its own, and pods of two roots cannot talk t
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from infra import certificates, naming
 from infra.component import Component
 from infra.config_certificates import CaSettings
 from infra.objects import KubernetesObject
+from infra.roots import FIRST, Roots, refusal, roots_of
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ class SidecarInjectorArgs:
 class SidecarInjector(Component):
     """The opt-in policy, the CA, and the Secret that istiod mounts.
 
-    Deliberately not here: replacing the root. Pods of the old and the new root refuse each other, so it needs both
-    in one trust bundle for a while.
+    While a root is replaced there are two, and both are what proxies and the webhook have to trust.
     """
 
     root_certificate: pulumi.Output[str]
@@ -46,19 +46,23 @@ class SidecarInjector(Component):
 
     def __init__(self, name: str, args: SidecarInjectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("SidecarInjector", name, opts)
-        # A new pair is offered on every run; the stash keeps its first one.
-        root = pulumi.Stash(
-            f"{name}-root",
-            input=pulumi.Output.secret(_stored(certificates.make_root(lifetime=args.settings.root_lifetime))),
-            opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"])),
+        check = pulumi.ResourceHook(
+            f"{name}-keeps-the-order-of-roots", refuse_skipped, pulumi.ResourceHookOptions(on_dry_run=True)
         )
+        in_order = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_update=[check]))
+        step = pulumi.Stash(f"{name}-roots", input=str(args.settings.roots), opts=self.child(in_order))
+        roots = [self._root(number, args.settings, step) for number in args.settings.roots.numbers]
+        signing = roots[0]
         intermediate = pulumi.Stash(
-            f"{name}-intermediate",
-            input=root.output.apply(lambda stored: _issue(stored, args.settings)),
+            _numbered(f"{name}-intermediate", args.settings.roots.signing),
+            input=signing.output.apply(lambda stored: _issue(stored, args.settings)),
             opts=self.child(
-                pulumi.ResourceOptions(ignore_changes=["input"], replacement_trigger=args.settings.generation)
+                pulumi.ResourceOptions(
+                    ignore_changes=["input"], replacement_trigger=args.settings.generation, depends_on=[step]
+                )
             ),
         )
+        trusted = pulumi.Output.all(*(root.output for root in roots))
         KubernetesObject(
             f"{name}-cacerts",
             {
@@ -68,22 +72,67 @@ class SidecarInjector(Component):
                     "name": naming.CACERTS_SECRET,
                     "namespace": args.namespace,
                     "labels": naming.part_of(),
+                    "annotations": {naming.CA_ROOTS: str(args.settings.roots)},
                 },
                 "type": "Opaque",
-                "data": pulumi.Output.all(root=root.output, intermediate=intermediate.output).apply(_cacerts),
+                "data": pulumi.Output.all(trusted, intermediate.output).apply(_cacerts),
             },
             # istiod mounts it by this name, so it cannot have another.
-            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
+            opts=pulumi.ResourceOptions.merge(self.child(in_order), pulumi.ResourceOptions(delete_before_replace=True)),
         )
-        self.root_certificate = pulumi.Output.unsecret(root.output.apply(_certificate))
+        self.root_certificate = pulumi.Output.unsecret(trusted.apply(_certificates))
         self.intermediate_certificate = pulumi.Output.unsecret(intermediate.output.apply(_certificate))
-        # istiod signs for as long as a proxy asks; each asks for what it was told when its pod was made.
-        asked = {"SECRET_TTL": f"{args.settings.workload_hours}h"}
-        self.istiod_values = {
-            "global": {"proxy": {"autoInject": "disabled"}},
-            "meshConfig": {"defaultConfig": {"proxyMetadata": asked}},
-        }
+        self.istiod_values = _istiod_values(args.settings)
         self.register_outputs({})
+
+    def _root(self, number: int, settings: CaSettings, step: pulumi.Stash) -> pulumi.Stash:
+        # A new pair is offered on every run; the stash keeps its first one.
+        return pulumi.Stash(
+            _numbered(f"{self._name}-root", number),
+            input=pulumi.Output.secret(_stored(certificates.make_root(lifetime=settings.root_lifetime))),
+            opts=self.child(pulumi.ResourceOptions(ignore_changes=["input"], depends_on=[step])),
+        )
+
+
+def refuse_skipped(args: pulumi.ResourceHookArgs) -> None:
+    """Refuse a step of a root's replacement that leaves another out; the step before is known to the state alone.
+
+    Holds for both that record a step: the stash, before anything of the CA is made, and the Secret, which may be behind
+    it when an update was interrupted.
+
+    Raises:
+        ValueError: with the step to take; Pulumi shows it, and ends the preview or the update.
+    """
+    before, after = _recorded(args.old_inputs), _recorded(args.new_inputs)
+    problem = refusal(before, after) if before and after else None
+    if problem:
+        raise ValueError(str(problem))
+
+
+def _recorded(inputs: Mapping[str, Any] | None) -> Roots | None:
+    if not inputs:
+        return None
+    if "metadata" not in inputs:
+        return roots_of(inputs["input"])
+    # a Secret without a record is from before there were steps
+    return roots_of((inputs["metadata"].get("annotations") or {}).get(naming.CA_ROOTS, str(FIRST)))
+
+
+def _istiod_values(settings: CaSettings) -> dict[str, Any]:
+    proxies = {
+        # istiod signs for as long as a proxy asks; each asks for what it was told when its pod was made.
+        "SECRET_TTL": f"{settings.workload_hours}h",
+        "PROXY_CONFIG_XDS_AGENT": "true",  # takes other roots from istiod as it runs
+    }
+    return {
+        "global": {"proxy": {"autoInject": "disabled"}},
+        "meshConfig": {"defaultConfig": {"proxyMetadata": proxies}},
+        "env": {"ISTIO_MULTIROOT_MESH": "true"},  # takes other roots from `cacerts` as it runs, and tells the proxies
+    }
+
+
+def _numbered(name: str, root: int) -> str:
+    return name if root == FIRST.signing else f"{name}-{root}"
 
 
 def _stored(pair: certificates.KeyPair) -> dict[str, str]:
@@ -98,10 +147,16 @@ def _issue(root: Mapping[str, str], settings: CaSettings) -> dict[str, str]:
     return _stored(certificates.make_intermediate(_loaded(root), lifetime=settings.intermediate_lifetime))
 
 
-def _cacerts(pairs: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    files = certificates.cacerts(_loaded(pairs["root"]), _loaded(pairs["intermediate"]))
+def _cacerts(pairs: Sequence[Any]) -> dict[str, str]:
+    roots, intermediate = pairs
+    root, *others = map(_loaded, roots)
+    files = certificates.cacerts(root, _loaded(intermediate), *others)
     return {name: base64.b64encode(content.encode()).decode() for name, content in files.items()}
 
 
 def _certificate(stored: Mapping[str, str]) -> str:
     return stored["certificate"]
+
+
+def _certificates(roots: Sequence[Mapping[str, str]]) -> str:
+    return "".join(map(_certificate, roots))

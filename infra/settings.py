@@ -22,6 +22,7 @@ from infra.config_rollout import RolloutSettings
 from infra.config_serving import check_ingress, check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
+from infra.roots import FIRST, roots_of
 from infra.weights import shares
 
 __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
@@ -111,6 +112,7 @@ class StackInput(Section):
     cluster: ExistingCluster | GkeCluster = Field(default_factory=ExistingCluster)
     istio: IstioSettings = Field(default_factory=IstioSettings)
     ca_generation: fields.Generation = Field(default=1, alias="caGeneration")
+    ca_root: fields.RootNumbers = Field(default=str(FIRST), alias="caRoot")
     ca_root_days: fields.RootDays = Field(default=ROOT_DAYS, alias="caRootDays")
     ca_intermediate_days: fields.IntermediateDays = Field(default=INTERMEDIATE_DAYS, alias="caIntermediateDays")
     workload_cert_hours: fields.WorkloadHours = Field(default=WORKLOAD_HOURS, alias="workloadCertHours")
@@ -274,6 +276,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         istio=given.istio,
         ca=CaSettings(
             generation=given.ca_generation,
+            roots=roots_of(given.ca_root) or FIRST,
             root_lifetime=timedelta(days=given.ca_root_days),
             intermediate_lifetime=timedelta(days=given.ca_intermediate_days),
             workload_hours=given.workload_cert_hours,

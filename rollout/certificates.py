@@ -32,7 +32,7 @@ class Authority:
     """The stack's CA, as it exports it.
 
     Attributes:
-        roots: what proxies have to trust.
+        roots: what proxies have to trust; two while a root is replaced.
         intermediate: what istiod signs with.
     """
 
@@ -124,7 +124,7 @@ def endings(
         now: UTC.
     """
     rows = [
-        _made("root", _name(root), [root], now + within, ("signs the intermediate",) if _signs(root, authority) else ())
+        _made("root", _name(root), [root], now + within, ("signs",) if _signs(root, authority) else ())
         for root in authority.roots
     ]
     rows.append(_made("intermediate", _name(authority.intermediate), [authority.intermediate], now + within))
@@ -151,18 +151,19 @@ def _of_proxies(identity: str, found: list[ProxyCertificate], authority: Authori
         return [what if len(those) == len(found) else f"{len(those)} {what}"] if those else []
 
     earlier = [each for each in found if authority.intermediate not in each.chain]
-    strange = [each for each in found if not set(authority.roots) & set(each.trusted)]
-    unsigned = [each for each in found if not _chains_to(each.chain, authority.roots)]
+    signing = tuple(root for root in authority.roots if _signs(root, authority))
+    unsigned = [each for each in found if not _chains_to(each.chain, signing)]
+    unaware = [each for each in found if not set(authority.roots) <= set(each.trusted)]
     overdue = [each for each in found if _left(each.chain[0], now) < OVERDUE]
     notes = [
         f"{len(found)} {'proxy' if len(found) == 1 else 'proxies'}",
         *counted(earlier, "signed by another intermediate"),
-        *counted(unsigned, "signed below no root of the stack"),
-        *counted(strange, "trust no root of the stack"),
+        *counted(unsigned, "signed below another root"),
+        *counted(unaware, "without a root of the stack among the trusted"),
         *counted(overdue, "not renewed in time"),
     ]
     until = min(each.chain[0].not_valid_after_utc for each in found)
-    return Ending("proxy", identity, until, tuple(notes), wrong=bool(strange or unsigned or overdue))
+    return Ending("proxy", identity, until, tuple(notes), wrong=bool(unaware or unsigned or overdue))
 
 
 def _left(certificate: x509.Certificate, now: datetime) -> float:
@@ -172,7 +173,8 @@ def _left(certificate: x509.Certificate, now: datetime) -> float:
 
 
 def _chains_to(chain: tuple[x509.Certificate, ...], roots: tuple[x509.Certificate, ...]) -> bool:
-    issued = [each for each in chain if each not in roots]
+    # istiod sends along what it trusts, each root of which is its own issuer
+    issued = [each for each in chain if each.issuer != each.subject]
     return all(_issued(one, by) for one, by in pairwise(issued)) and any(_issued(issued[-1], root) for root in roots)
 
 

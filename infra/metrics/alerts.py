@@ -80,7 +80,7 @@ def _alerts() -> Iterator[dict[str, Any]]:
         minutes=5,
         severity="warning",
         summary="The mesh's root ends in {{ $value | humanizeDuration }}",
-        description="Plan its replacement: pods of two roots refuse one another.",
+        description="Replace it step by step, as docs/certificates.md says; begin with pulumi config set caRoot.",
     )
     yield _alert(
         "ModelWeightsUnknown",

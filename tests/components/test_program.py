@@ -205,25 +205,67 @@ def decoded(text: str) -> bytes:
 
 
 def kept_keys(program: Program) -> list[Registered]:
+    """Return what the stack keeps of its CA: which roots are trusted, then their keys and the intermediate's."""
     return [each for each in program.of(STASH) if each.name.startswith("injector-")]
 
 
 def test_the_ca_is_kept_across_runs_and_renewed_by_its_generation(record: Record) -> None:
     for generation in (1, 2):
-        root, intermediate = kept_keys(deploy(record, caGeneration=generation))
+        _, root, intermediate = kept_keys(deploy(record, caGeneration=generation))
         assert root.ignore_changes == intermediate.ignore_changes == ("input",)
         assert intermediate.replacement_trigger == generation
         assert root.replacement_trigger is None, "a root is not replaced by counting up: old and new pods would part"
 
 
+@pytest.mark.parametrize(
+    ("roots", "kept"),
+    [
+        ("1", ["injector-root", "injector-intermediate"]),
+        ("1+2", ["injector-root", "injector-root-2", "injector-intermediate"]),
+        ("2+1", ["injector-root-2", "injector-root", "injector-intermediate-2"]),
+        ("2", ["injector-root-2", "injector-intermediate-2"]),
+    ],
+)
+def test_while_a_root_is_replaced_the_first_signs_and_both_are_trusted(
+    record: Record, roots: str, kept: list[str]
+) -> None:
+    program = deploy(record, caRoot=roots)
+    step, *pairs = kept_keys(program)
+    assert (step.inputs["input"], [pair.name for pair in pairs]) == (roots, kept)
+    assert all(step.name in needs(program, pair) for pair in pairs), "the step is held against the last one before"
+    certificates = [x509.load_pem_x509_certificate(pair.inputs["input"]["certificate"].encode()) for pair in pairs]
+    secret = program.one(SECRET, "cacerts")
+    assert secret.inputs["metadata"]["annotations"] == {"tfserving-mesh/ca-roots": roots}
+    files = {
+        name: x509.load_pem_x509_certificates(base64.b64decode(content))
+        for name, content in secret.inputs["data"].items()
+        if name != "ca-key.pem"
+    }
+    assert files == {
+        "root-cert.pem": certificates[:-1],
+        "ca-cert.pem": certificates[-1:],
+        "cert-chain.pem": [certificates[-1], certificates[0]],
+    }
+    certificates[-1].verify_directly_issued_by(certificates[0])
+    checked = [resource.name for resource in program.resources if resource.hooks and "injector" in resource.name]
+    assert checked == ["injector-roots", "injector-cacerts"]
+    assert all(resource.hooks["before_update"] for resource in (step, secret))
+
+
+def test_istiod_and_proxies_take_other_roots_as_they_run(program: Program) -> None:
+    values = release(program, "istiod").inputs["values"]
+    assert values["env"] == {"ISTIO_MULTIROOT_MESH": "true"}
+    assert values["meshConfig"]["defaultConfig"]["proxyMetadata"]["PROXY_CONFIG_XDS_AGENT"] == "true"
+
+
 def test_the_stacks_lifetimes_reach_the_certificates(record: Record) -> None:
     program = deploy(record, caRootDays=200, caIntermediateDays=30, workloadCertHours=12)
-    for stash, days in zip(kept_keys(program), (200, 30), strict=True):
+    for stash, days in zip(kept_keys(program)[1:], (200, 30), strict=True):
         found = x509.load_pem_x509_certificate(stash.inputs["input"]["certificate"].encode())
         left = found.not_valid_after_utc - datetime.now(UTC)
         assert timedelta(days, minutes=-1) < left <= timedelta(days), stash.name
     mesh = release(program, "istiod").inputs["values"]["meshConfig"]
-    assert mesh["defaultConfig"] == {"proxyMetadata": {"SECRET_TTL": "12h"}}
+    assert mesh["defaultConfig"]["proxyMetadata"]["SECRET_TTL"] == "12h"
 
 
 def test_istiod_finds_a_whole_ca(program: Program) -> None:

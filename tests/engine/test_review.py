@@ -109,6 +109,8 @@ class Deployed:
                 entry["inputs"], entry["outputs"] = {"input": pair}, {"input": pair, "output": pair}
             elif name == "injector-cacerts":
                 inputs["data"] = secret(files)
+            elif name == "injector-roots":
+                entry["outputs"]["output"] = inputs["input"]
             if entry["type"].startswith("kubernetes:"):
                 own = {"__initialApiVersion": inputs.get("apiVersion", ""), "__fieldManager": "pulumi-kubernetes-1"}
                 entry["outputs"] = {**inputs, "__inputs": inputs, **own}

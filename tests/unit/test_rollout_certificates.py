@@ -111,9 +111,34 @@ def test_a_proxy_that_was_signed_below_another_root_cannot_be_called() -> None:
     assert row.notes == (
         "1 proxy",
         "signed by another intermediate",
-        "signed below no root of the stack",
-        "trust no root of the stack",
+        "signed below another root",
+        "without a root of the stack among the trusted",
     )
+
+
+def test_while_a_root_is_replaced_each_proxy_has_to_trust_both_and_have_a_certificate_of_the_signing_one() -> None:
+    new = make_root(now=NOW)
+    below = make_intermediate(new, now=NOW)
+    both = KeyPair(new.certificate_pem + ROOT.certificate_pem, "")
+    outputs = {"rootCertificate": both.certificate_pem, "intermediateCertificate": below.certificate_pem}
+
+    def of(*proxies: ProxyCertificate) -> Ending:
+        rows = endings(authority_of(outputs), [both.certificate_pem.encode()], proxies, MONTH, NOW)
+        assert [row.what for row in rows] == ["root", "root", "intermediate", "webhook", "proxy"]
+        assert [row.notes for row in rows[:2]] == [("signs",), ()]
+        assert not any(row.wrong for row in rows[:-1])
+        return rows[-1]
+
+    # istiod sends both roots behind the chain
+    found = proxy_certificate(dump(workload(below, now=NOW), *map(certificate, (below, new, ROOT)), trusted=both))
+    assert found is not None
+    assert not of(found).wrong
+
+    done, aware, behind = proxy(below, new, both), proxy(trusted=both), proxy()
+    assert (of(done).notes, of(done).wrong) == (("1 proxy",), False)
+    assert of(done, aware).notes == ("2 proxies", "1 signed by another intermediate", "1 signed below another root")
+    assert of(done, aware).wrong
+    assert of(done, behind).notes[-1] == "1 without a root of the stack among the trusted"
 
 
 def test_a_chain_with_a_gap_is_told() -> None:
@@ -121,7 +146,7 @@ def test_a_chain_with_a_gap_is_told() -> None:
     found = proxy_certificate(dump(workload(stranger, now=NOW), certificate(INTERMEDIATE), certificate(ROOT)))
     assert found is not None
     (row,) = of_proxies(found)
-    assert row.notes == ("1 proxy", "signed below no root of the stack")
+    assert row.notes == ("1 proxy", "signed below another root")
 
 
 @pytest.mark.parametrize(("hours", "wrong"), [(12, False), (15, False), (17, True), (25, True)])

@@ -22,6 +22,11 @@ def test_each_lifetime_may_be_another(stack: Make, inception: dict[str, Any]) ->
     assert lifetimes == (timedelta(365), timedelta(30), 720)
 
 
+def test_the_root_is_the_first_and_may_be_one_that_replaces_another(stack: Make, inception: dict[str, Any]) -> None:
+    assert str(stack(models=inception).parse().ca.roots) == "1"
+    assert stack(models=inception, caRoot="3+2").parse().ca.roots.numbers == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("given", "message", "fix"),
     [

@@ -158,6 +158,7 @@ WRONG: dict[str, list[Any]] = {
         "http://x:1",
     ],
     "caGeneration": ["0", "-1", "1.5", "x", ""],
+    "caRoot": ["0", "1+3", "two", "1+", ""],
     "caRootDays": ["0", "179", "7301", "3650d", ""],
     "caIntermediateDays": ["29", "-1", "3651", "x", ""],
     "workloadCertHours": ["0", "2161", "24h", "1.5", ""],

@@ -159,6 +159,7 @@ def bad_stack_value(config: Config, pick: Pick) -> None:
         "namespace": ["", "A b", "kube-system", "["],
         "image": ["", "A b", "[", "serving", "serving:latest"],
         "caGeneration": ["", "A b", "0", "1.5", "null"],
+        "caRoot": ["", "A b", "0", "1+3", "null"],
         "caRootDays": ["", "A b", "0", "200.5", "7301", "180", "null"],
         "caIntermediateDays": ["", "A b", "0", "3651", "null"],
         "workloadCertHours": ["", "A b", "0", "2161", "null"],
