@@ -107,7 +107,7 @@ def test_a_good_version_is_promoted_and_ends_as_stable(measured: Stack, cluster:
     for weight in (40, 80, 100):
         assert re.search(rf"v2 at {weight} %, .*: pass", ended.text), ended.text
     recorded_nothing_else(measured)
-    assert re.search(r"v2 stable +1/1 +100 % +100 % +100 %  +\d", rollout(measured, "status").text)
+    assert re.search(r"v2 stable +1/1 +100 % +100 % +100 % +\d", rollout(measured, "status").text)
     page = measured.file.parent / "report.html"
     assert rollout(measured, "report", str(page)).code == 0
     assert page.read_text().count("<polyline") >= 6
