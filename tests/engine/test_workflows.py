@@ -90,7 +90,8 @@ def _forbid_a_word(project: Project) -> None:
 
 def _with_the_review(project: Project) -> None:
     (project.folder / ".venv").symlink_to(sys.prefix)
-    (project.folder / "rollout").symlink_to(CHECKOUT / "rollout")
+    for package in ("rollout", "infra"):
+        (project.folder / package).symlink_to(CHECKOUT / package)
 
 
 def test_a_pull_request_that_violates_a_policy_reads_which(project: Project) -> None:
