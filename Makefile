@@ -13,10 +13,11 @@ endif
 RUN = .venv/bin/python -m
 # The sandbox builds these with the same settings, so their dependencies are compiled once.
 GO_MODULES = sandbox/google sandbox/images/caller sandbox/images/modelserver sandbox/plugins/python sandbox/plugins/kubernetes
+BENCHES = bench/no-loss bench/scale bench/step
 STACKS = $(sort $(patsubst Pulumi.%.yaml,%,$(wildcard Pulumi.*.yaml)))
 GO = CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go
 
-.PHONY: up down test check go-test bench scale preview known-stack venv
+.PHONY: up down test check static quick-tests go-test bench scale preview known-stack venv
 
 up: venv
 	@$(RUN) sandbox up
@@ -28,10 +29,15 @@ test: check go-test
 	@$(RUN) sandbox test
 
 check: venv
-	@$(RUN) ruff check --quiet . bench/step bench/scale bench/no-loss
-	@$(RUN) ruff format --quiet --check . bench/step bench/scale bench/no-loss
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line static quick-tests
+
+static:
+	@$(RUN) ruff check --quiet . $(BENCHES)
+	@$(RUN) ruff format --quiet --check . $(BENCHES)
 	@$(RUN) mypy
 	@$(RUN) mypy .github/scripts/*.py
+
+quick-tests:
 	@$(RUN) pytest -q tests/unit tests/components
 
 go-test: venv
