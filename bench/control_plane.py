@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,10 @@ def ready(kubeconfig: Path) -> Iterator[None]:
     config.load_kube_config(str(kubeconfig))  # type: ignore[no-untyped-call]
     core: Any = client.CoreV1Api()
     ended = threading.Event()
-    status = {
-        "phase": "Running",
-        "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "PodScheduled")],
-    }
+    # A pod counts as available some seconds after this moment (minReadySeconds), so it has to be told.
+    since = datetime.now(UTC).isoformat()
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": since} for kind in ("Ready", "PodScheduled")]
+    status = {"phase": "Running", "conditions": conditions}
 
     def watch() -> None:
         done: set[str] = set()
