@@ -9,9 +9,10 @@ from typing import Any, Final
 from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
 from infra.config_models import body_of
+from infra.config_quota import check_quota
 from infra.config_weights import Declared
 
-_NEEDS_PROXIES: Final = ("strictCallers", "matches", "mirror", "retries", "outlierEjection")
+_NEEDS_PROXIES: Final = ("strictCallers", "matches", "mirror", "retries", "outlierEjection", "quota")
 
 
 def check_models(declared: Mapping[str, Declared], report: Report) -> None:
@@ -27,6 +28,7 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
         _check_matches(place, given.get("matches"), model.versions, report)
         _check_mirror(place, given.get("mirror"), model.versions, report)
         _check_pods(place, given.get("versions"), report)
+        check_quota(place, given.get("quota"), given.get("callers"), report)
         if given.get("mesh") in (False, "false"):
             _check_plain(name, given, model, report)
 
