@@ -2,15 +2,16 @@
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
 from infra import naming
+from infra.config_access import WHO, names_an_account
 from infra.config_errors import MISSING, Place, Remove, Report, closest, shown
-from infra.config_fields import WrongValueError, is_name, whole_between
+from infra.config_fields import WrongValueError, whole_between
 from infra.config_shape import Section
 
 _RATE: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,2})?")
@@ -56,39 +57,29 @@ class Quota(Rate):
     callers: dict[str, Rate] = Field(default_factory=dict)
 
 
-def check_quota(model: Place, given: object, let_in: object, report: Report) -> None:
+def check_quota(model: Place, given: Mapping[str, Any], report: Report) -> None:
     """Report callers with a rate of their own who are nobody, or who may not call.
 
     Args:
         model: the model's place in the config.
-        given: its quota.
-        let_in: its callers, when it lists some.
+        given: what the config holds there.
         report: holds the config, and takes the problems.
     """
-    named = given.get("callers") if isinstance(given, dict) else None
-    known = {*let_in, *_gateway(report)} if isinstance(let_in, list) and all(isinstance(x, str) for x in let_in) else ()
+    quota, let_in = given.get("quota"), given.get("callers")
+    named = quota.get("callers") if isinstance(quota, dict) else None
+    known = {*map(str, let_in), *_gateway(report)} if isinstance(let_in, list) else set()
     for caller in named if isinstance(named, dict) else ():
-        _check_caller((*model, "quota", "callers", caller), known, report)
+        place = (*model, "quota", "callers", caller)
+        if not names_an_account(caller):
+            right = WHO
+        elif known and caller not in known:
+            right = f"it may not call the model; who may is {', '.join(sorted(known))}"
+        else:
+            continue
+        meant = closest(caller, known)
+        edits = report.move(place, (*place[:-1], meant)) if meant else (Remove(place),)
+        report.add(place, right, *edits, value=shown(caller))
 
 
-def _check_caller(place: Place, known: Collection[str], report: Report) -> None:
-    caller = str(place[-1])
-    if not is_caller(caller):
-        right = "a caller is NAMESPACE/SERVICEACCOUNT, who its pods run as"
-    elif known and caller not in known:
-        right = f"it may not call the model, so it needs no quota; there are {', '.join(sorted(known))}"
-    else:
-        return
-    meant = closest(caller, known)
-    edits = report.move(place, (*place[:-1], meant)) if meant else (Remove(place),)
-    report.add(place, right, *edits, value=shown(caller))
-
-
-def is_caller(text: str) -> bool:
-    """Whether a text names a service account: NAMESPACE/SERVICEACCOUNT."""
-    namespace, slash, account = text.partition("/")
-    return bool(slash) and is_name(namespace) and len(account) <= 253 and all(map(is_name, account.split(".")))
-
-
-def _gateway(report: Report) -> tuple[Any, ...]:
-    return (GATEWAY,) if report.at(("host",)) not in (MISSING, "") else ()
+def _gateway(report: Report) -> tuple[str, ...]:
+    return () if report.at(("host",)) in (MISSING, "") else (GATEWAY,)

@@ -6,13 +6,14 @@ No Pulumi import. Whatever has the wrong shape is passed over here, for its shap
 from collections.abc import Mapping
 from typing import Any, Final
 
+from infra.config_access import check_callers
 from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
 from infra.config_models import body_of
 from infra.config_quota import check_quota
 from infra.config_weights import Declared
 
-_NEEDS_PROXIES: Final = ("strictCallers", "matches", "mirror", "retries", "outlierEjection", "quota")
+_NEEDS_PROXIES: Final = ("callers", "strictCallers", "matches", "mirror", "retries", "outlierEjection", "quota")
 
 
 def check_models(declared: Mapping[str, Declared], report: Report) -> None:
@@ -28,9 +29,11 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
         _check_matches(place, given.get("matches"), model.versions, report)
         _check_mirror(place, given.get("mirror"), model.versions, report)
         _check_pods(place, given.get("versions"), report)
-        check_quota(place, given.get("quota"), given.get("callers"), report)
         if given.get("mesh") in (False, "false"):
             _check_plain(name, given, model, report)
+        elif report.at(place) is given:
+            check_callers(place, given, report)
+            check_quota(place, given, report)
 
 
 def check_ingress(report: Report) -> None:

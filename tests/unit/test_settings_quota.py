@@ -87,13 +87,35 @@ def test_a_quota_for_nobody(limited: Make, caller: str) -> None:
     broken = limited({**TEN, "callers": {caller: TEN}})
     problem = broken.only()
     assert problem.value == caller
-    assert problem.message == "a caller is NAMESPACE/SERVICEACCOUNT, who its pods run as"
+    assert problem.message == "a caller is NAMESPACE/SERVICEACCOUNT, both in full and without a wildcard"
     broken.mend()
     assert broken.parse().models[0].quota.callers == {}
 
 
+@pytest.mark.parametrize(
+    ("caller", "fix"),
+    [
+        ("shop/wbe", """callers["shop/web"].requestsPerSecond' 10 && pulumi config rm"""),
+        ("lab/notebook", "pulumi config rm --path 'models.inception.quota.callers[\"lab/notebook\"]'"),
+        ("istio-system/istio-ingress", "pulumi config rm"),
+    ],
+)
+def test_a_quota_for_somebody_who_may_not_call(limited: Make, caller: str, fix: str) -> None:
+    broken = limited({**TEN, "callers": {caller: TEN}}, callers=["shop/web", "shop/batch"])
+    problem = broken.only()
+    assert problem.message == "it may not call the model; who may is shop/batch, shop/web"
+    assert fix in problem.fix
+    broken.mend()
+
+
+def test_those_from_outside_are_one_caller(limited: Make) -> None:
+    config = limited({**TEN, "callers": {"istio-system/istio-ingress": TEN}}, callers=["shop/web"])
+    config.values |= {"host": "models.example.com", "plainHttp": "true"}
+    assert list(config.parse().models[0].quota.callers) == ["istio-system/istio-ingress"]
+
+
 def test_without_the_mesh_nobody_counts(limited: Make) -> None:
-    broken = limited(TEN, mesh=False)
+    broken = limited(TEN, mesh=False, callers=None)
     problem = broken.only()
     assert (problem.key, problem.fix) == (
         "models.inception.quota",
