@@ -121,7 +121,7 @@ class PodQuota(Component):
         KubernetesObject(
             f"{name}-quota",
             {
-                "apiVersion": naming.ISTIO_ENVOY,
+                "apiVersion": naming.ISTIO_FILTERS,
                 "kind": "EnvoyFilter",
                 "metadata": {
                     "name": f"{args.model}-quota",
