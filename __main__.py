@@ -2,7 +2,7 @@
 
 import pulumi
 
-from infra import naming
+from infra import naming, quota
 from infra.access import AccessPolicy, AccessPolicyArgs
 from infra.cluster import Cluster, cluster_of
 from infra.component import after
@@ -35,7 +35,7 @@ def deploy_model(
     opts = after(opts, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
     service = ModelServiceArgs(model, namespace)
     if model.mesh:
-        opts = after(opts, ModelService(name, service, opts))
+        opts = quota.limited(model, namespace, after(opts, ModelService(name, service, opts)))
     versions = [
         ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), opts)
         for version in model.versions

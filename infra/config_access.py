@@ -12,6 +12,7 @@ from infra.config_fields import is_name
 ANY: Final = "any"
 _SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _RIGHT: Final = f"who may call is {ANY}, or a list of NAMESPACE/SERVICEACCOUNT"
+WHO: Final = "a caller is NAMESPACE/SERVICEACCOUNT, both in full and without a wildcard"
 CALLER: Final = "my-namespace/my-account"
 
 
@@ -36,17 +37,17 @@ def check_callers(model: Place, given: Mapping[str, Any], report: Report) -> Non
         report.add(place, f"{_RIGHT}, and has to be written down", Set(place, [CALLER]))
     elif isinstance(callers, list):
         for index, caller in enumerate(callers):
-            if not _names_an_account(caller):
-                right = "a caller is NAMESPACE/SERVICEACCOUNT, both in full and without a wildcard"
-                report.add((*place, index), right, Set((*place, index), CALLER))
+            if not names_an_account(caller):
+                report.add((*place, index), WHO, Set((*place, index), CALLER))
             elif caller in callers[:index]:
                 report.add((*place, index), "it stands in the list already", Remove((*place, index)))
     elif callers != ANY:
-        meant = Set(place, [callers if _names_an_account(callers) else CALLER])
+        meant = Set(place, [callers if names_an_account(callers) else CALLER])
         edits: tuple[Edit, ...] = (Remove(place), meant)
         report.add(place, _RIGHT, *edits)
 
 
-def _names_an_account(caller: object) -> bool:
+def names_an_account(caller: object) -> bool:
+    """Whether this names a service account as callers are named: NAMESPACE/SERVICEACCOUNT."""
     namespace, _, account = caller.partition("/") if isinstance(caller, str) else ("", "", "")
     return is_name(namespace) and bool(_SERVICE_ACCOUNT.fullmatch(account))

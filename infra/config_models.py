@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from infra import config_fields as fields
 from infra.config_access import Callers
 from infra.config_fields import WrongValueError, whole_between
+from infra.config_quota import Quota
 from infra.config_shape import Bounds, Section
 
 DEFAULT_CPU: Final = "500m"
@@ -209,6 +210,7 @@ class ModelInput(Section):
     matches: tuple[Match, ...] = ()
     mirror: Mirror | None = None
     outlier_ejection: OutlierEjection = Field(default_factory=OutlierEjection, alias="outlierEjection")
+    quota: Quota | None = None
 
 
 def body_of(given: Any) -> dict[str, Any]:  # noqa: ANN401 # whatever JSON holds

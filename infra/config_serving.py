@@ -10,9 +10,10 @@ from infra.config_access import check_callers
 from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
 from infra.config_models import body_of
+from infra.config_quota import check_quota
 from infra.config_weights import Declared
 
-_NEEDS_PROXIES: Final = ("callers", "strictCallers", "matches", "mirror", "retries", "outlierEjection")
+_NEEDS_PROXIES: Final = ("callers", "strictCallers", "matches", "mirror", "retries", "outlierEjection", "quota")
 
 
 def check_models(declared: Mapping[str, Declared], report: Report) -> None:
@@ -32,6 +33,7 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
             _check_plain(name, given, model, report)
         elif report.at(place) is given:
             check_callers(place, given, report)
+            check_quota(place, given, report)
 
 
 def check_ingress(report: Report) -> None:

@@ -9,6 +9,7 @@ ISTIO_BASE_RELEASE: Final = "istio-base"
 ISTIOD_RELEASE: Final = "istiod"
 GATEWAY_RELEASE: Final = "istio-ingress"
 ISTIO_NETWORKING: Final = "networking.istio.io/v1"
+ISTIO_FILTERS: Final = "networking.istio.io/v1alpha3"
 ISTIO_SECURITY: Final = "security.istio.io/v1"
 INGRESS: Final = "ingress"
 CACERTS_SECRET: Final = "cacerts"  # noqa: S105 # the name istiod looks for, no secret itself

@@ -19,6 +19,7 @@ from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, c
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
 from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
+from infra.config_quota import Quota
 from infra.config_rollout import RolloutSettings
 from infra.config_serving import check_ingress, check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
@@ -178,6 +179,7 @@ class ModelSettings(Section):
         matches: requests that go to one version whatever the weights, the first that fits.
         mirror: which version gets copies of requests.
         outlier_ejection: when a failing pod is left out.
+        quota: how many predictions each of its pods takes; None is as many as come.
     """
 
     name: str
@@ -192,6 +194,7 @@ class ModelSettings(Section):
     matches: tuple[Match, ...]
     mirror: Mirror | None
     outlier_ejection: OutlierEjection
+    quota: Quota | None
     versions: tuple[VersionSettings, ...]
 
     @property
@@ -375,5 +378,6 @@ def _model(
         matches=given.matches,
         mirror=given.mirror,
         outlier_ejection=given.outlier_ejection,
+        quota=given.quota,
         versions=tuple(map(version, declared.versions)),
     )
