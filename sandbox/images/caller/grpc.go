@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +31,7 @@ func grpcCommand(arguments []string) (any, error) {
 	flags := flag.NewFlagSet("grpc", flag.ContinueOnError)
 	var sent headers
 	flags.Var(&sent, "header", "")
+	host := flags.String("host", "", "")
 	encoded := flags.String("message", "", "")
 	timeout := flags.Duration("timeout", 5*time.Second, "")
 	positional, err := parse(flags, arguments)
@@ -55,7 +58,7 @@ func grpcCommand(arguments []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	request.Header = sent.values()
+	request.Header, request.Host = sent.values(), *host
 	request.Header.Set("Content-Type", "application/grpc")
 	request.Header.Set("TE", "trailers")
 	return call(request), nil
@@ -65,7 +68,11 @@ func grpcCommand(arguments []string) (any, error) {
 func call(request *http.Request) *rpc {
 	only := new(http.Protocols)
 	only.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: only}
+	var cut atomic.Value
+	transport := &http.Transport{Protocols: only, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		socket, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &watched{socket, &cut}, err
+	}}
 	defer transport.CloseIdleConnections()
 	seen := &rpc{Code: -1}
 	response, err := transport.RoundTrip(request)
@@ -79,7 +86,26 @@ func call(request *http.Request) *rpc {
 		}
 	}
 	seen.Kind, seen.Error = kindOf(err), err.Error()
+	if end, found := cut.Load().(ending); found && seen.Kind == "other" {
+		seen.Kind = kindOf(end.error)
+	}
 	return seen
+}
+
+// watched keeps what ended a connection: of one that ends before the server's first frame, net/http does not say it.
+type watched struct {
+	net.Conn
+	cut *atomic.Value
+}
+
+type ending struct{ error }
+
+func (w *watched) Read(into []byte) (int, error) {
+	count, err := w.Conn.Read(into)
+	if err != nil {
+		w.cut.CompareAndSwap(nil, ending{err})
+	}
+	return count, err
 }
 
 // read takes the status from the trailers, or from the headers of an answer that has nothing else.

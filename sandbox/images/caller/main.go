@@ -36,7 +36,7 @@ const usage = `usage:
               [--insecure | --ca FILE]
   caller get URL [--body TEXT] [--method M] [--timeout 5s] [--header NAME=VALUE]... [--host HOST]
               [--resolve HOST:PORT:ADDRESS] [--insecure | --ca FILE]
-  caller grpc URL [--message BASE64] [--timeout 5s] [--header NAME=VALUE]...
+  caller grpc URL [--message BASE64] [--timeout 5s] [--header NAME=VALUE]... [--host HOST]
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
