@@ -1,9 +1,9 @@
-"""The whole system, top to bottom: cluster, injector, Istio, namespace, egress, models with their versions, routes."""
+"""The whole system, top to bottom: cluster, injector, Istio, namespace, egress, access, models, versions, routes."""
 
 import pulumi
 
 from infra import naming, quota
-from infra.access import AccessPolicy, AccessPolicyArgs
+from infra.access import access_policies
 from infra.cluster import Cluster, cluster_of
 from infra.component import after
 from infra.egress import EgressRules, EgressRulesArgs
@@ -42,9 +42,7 @@ def deploy_model(
     ]
     if not model.mesh:
         return [ModelService(name, service, after(opts, *versions))]
-    ready = after(opts, *versions)
-    policy = [AccessPolicy(name, AccessPolicyArgs(name, namespace), ready)] if model.strict_callers else []
-    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), ready), *policy]
+    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions))]
 
 
 def deploy(settings: Settings) -> None:
@@ -60,7 +58,9 @@ def deploy(settings: Settings) -> None:
     in_mesh = after(on_cluster, istio, namespace)
     egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
     doors = [Ingress("ingress", IngressArgs(settings.host, settings.namespace), in_mesh)] if settings.host else []
-    models = (deploy_model(settings, model, cluster, after(in_mesh, egress, *doors)) for model in settings.models)
+    policies = access_policies(settings, in_mesh)
+    for_all = after(in_mesh, egress, *doors)
+    models = (deploy_model(settings, m, cluster, after(for_all, *policies[m.name])) for m in settings.models)
     cluster.guard([last for made in models for last in made])
 
     pulumi.export("connect", cluster.connect)

@@ -6,14 +6,23 @@ No Pulumi import. Whatever has the wrong shape is passed over here, for its shap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.config_access import check_callers
+from infra.config_access import check_access
 from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
 from infra.config_models import body_of
 from infra.config_quota import check_quota
 from infra.config_weights import Declared
 
-_NEEDS_PROXIES: Final = ("callers", "strictCallers", "matches", "mirror", "retries", "outlierEjection", "quota")
+_NEEDS_PROXIES: Final = (
+    "callers",
+    "jwt",
+    "strictCallers",
+    "matches",
+    "mirror",
+    "retries",
+    "outlierEjection",
+    "quota",
+)
 
 
 def check_models(declared: Mapping[str, Declared], report: Report) -> None:
@@ -32,7 +41,7 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
         if given.get("mesh") in (False, "false"):
             _check_plain(name, given, model, report)
         elif report.at(place) is given:
-            check_callers(place, given, report)
+            check_access(place, given, report)
             check_quota(place, given, report)
 
 

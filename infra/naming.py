@@ -12,6 +12,7 @@ ISTIO_NETWORKING: Final = "networking.istio.io/v1"
 ISTIO_FILTERS: Final = "networking.istio.io/v1alpha3"
 ISTIO_SECURITY: Final = "security.istio.io/v1"
 INGRESS: Final = "ingress"
+GATEWAY_ACCOUNT: Final = f"{ISTIO_NAMESPACE}/{GATEWAY_RELEASE}"  # the chart gives it the release's name
 CACERTS_SECRET: Final = "cacerts"  # noqa: S105 # the name istiod looks for, no secret itself
 CA_ROOTS: Final = f"{PROJECT}/ca-roots"  # the annotation that says which roots a Secret holds
 CLUSTER_DOMAIN: Final = "cluster.local"

@@ -57,7 +57,7 @@ def test_the_example_is_a_good_stack_and_has_every_key(stack: Make) -> None:
     stack({key: json.dumps(value) if isinstance(value, int) else value for key, value in config.items()}).parse()
     (model,) = config["models"].values()
     used = set(paths(model)) | {key for version in model["versions"].values() for key in paths(version)}
-    assert {key for key, _ in keys(ModelInput)} <= used
+    assert {key for key, _ in keys(ModelInput)} - {"jwt.jwks"} <= used, "either jwks or jwksUri is given"
     assert {key for key, _ in keys(VersionInput)} <= used
     assert set(table("The stack")) <= set(config)
     assert set(table("Rollouts")) == set(config["rollout"])
