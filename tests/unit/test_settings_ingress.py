@@ -85,7 +85,7 @@ def test_the_stack_exports_where_a_model_is_reached_from_outside_when_it_is(
         found = outside(**more).parse()
         url = f"{scheme}://{HOST}/v1/models/inception"
         assert model_summary(found.models[0], found)["externalUrl"] == url
-    plain = {"inception": inception["inception"] | {"mesh": False}}
+    plain = {"inception": inception["inception"] | {"mesh": False, "callers": None}}
     for config in (stack(models=inception), stack({"host": HOST, "plainHttp": "true"}, models=plain)):
         found = config.parse()
         assert "externalUrl" not in model_summary(found.models[0], found)
