@@ -7,7 +7,7 @@ from infra.access import access_policies
 from infra.cluster import Cluster, cluster_of
 from infra.component import after
 from infra.egress import EgressRules, EgressRulesArgs
-from infra.ingress import Ingress, IngressArgs
+from infra.ingress import doors_of
 from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
 from infra.measuring import kept, monitor
@@ -57,7 +57,7 @@ def deploy(settings: Settings) -> None:
     namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
     in_mesh = after(on_cluster, istio, namespace)
     egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
-    doors = [Ingress("ingress", IngressArgs(settings.host, settings.namespace), in_mesh)] if settings.host else []
+    doors = doors_of(settings, injector.signer, in_mesh)
     policies = access_policies(settings, in_mesh)
     for_all = after(in_mesh, egress, *doors)
     models = (deploy_model(settings, m, cluster, after(for_all, *policies[m.name])) for m in settings.models)

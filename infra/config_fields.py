@@ -16,6 +16,7 @@ MODEL_NAME_LIMIT: Final = 40
 VERSION_NAME_LIMIT: Final = 20  # after the model's name and a dash it still fits into the 63 characters of a label
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _HOST: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _REPOSITORY: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
@@ -229,6 +230,10 @@ Charts = Annotated[
 Release = Annotated[str, text(_RELEASE.fullmatch, "a chart's version is one exact release", "1.30.4")]
 Hub = Annotated[str, text(_REPOSITORY.fullmatch, "a hub is a registry and path without a tag", "docker.io/istio")]
 Tag = Annotated[str, text(_TAG.fullmatch, "it is the tag of Istio's images", None)]
+ObjectName = Annotated[
+    str,
+    text(_OBJECT_NAME.fullmatch, "an object's name has a-z, 0-9, - and ., with a letter or digit at both ends", None),
+]
 Host = Annotated[
     str,
     text(

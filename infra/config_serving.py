@@ -45,21 +45,6 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
             check_quota(place, given, report)
 
 
-def check_ingress(report: Report) -> None:
-    """Report a host that no gateway could serve, or whose requests would be plain to read without anybody's word."""
-    is_plain = report.at(("plainHttp",)) in (True, "true")
-    if report.at(("host",)) in (MISSING, ""):
-        if is_plain:
-            report.add(("plainHttp",), "there is no host that it could hold for", Remove(("plainHttp",)))
-        return
-    if not is_plain:
-        right = "requests to the host and their answers are not encrypted, and this has to be said: plainHttp is true"
-        report.add(("plainHttp",), right, Set(("plainHttp",), "true"))
-    if report.at(("istio", "gateway")) in (False, "false"):
-        place = ("istio", "gateway")
-        report.add(place, "requests to the host come in through it", Remove(place))
-
-
 def _check_pods(model: Place, versions: object, report: Report) -> None:
     for name, version in body_of(versions).items():
         place = (*model, "versions", name, "replicas")

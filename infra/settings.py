@@ -16,12 +16,13 @@ from infra.config_access import ANY, Jwt
 from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, CaSettings, check_lifetimes
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
+from infra.config_ingress import MAX_REQUEST_BYTES, IngressSettings, MaxRequestBytes, TlsSettings, check_ingress
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
 from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
 from infra.config_quota import Quota
 from infra.config_rollout import RolloutSettings
-from infra.config_serving import check_ingress, check_models
+from infra.config_serving import check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
 from infra.roots import FIRST, roots_of
@@ -122,6 +123,8 @@ class StackInput(Section):
     image: fields.Image = DEFAULT_IMAGE
     host: fields.OuterHost = ""
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
+    tls: TlsSettings = Field(default_factory=TlsSettings)
+    max_request_bytes: MaxRequestBytes = Field(default=MAX_REQUEST_BYTES, alias="maxRequestBytes")
     egress: EgressSettings = Field(default_factory=EgressSettings)
     rollout: RolloutSettings = Field(default_factory=RolloutSettings)
     monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
@@ -211,7 +214,7 @@ class Settings(Section):
     Attributes:
         namespace: where the models live.
         image: the model server's, for models that name none.
-        host: the name that callers outside the mesh use; None lets nobody in.
+        ingress: how callers outside the mesh come in; None lets nobody in.
         rollout: what a canary's step may be.
     """
 
@@ -222,11 +225,21 @@ class Settings(Section):
     ca: CaSettings
     namespace: str
     image: str
-    host: str | None
+    ingress: IngressSettings | None
     egress: EgressSettings
     rollout: RolloutSettings
     monitoring: MonitoringSettings
     models: tuple[ModelSettings, ...]
+
+    @property
+    def host(self) -> str | None:
+        """The name that callers outside the mesh use."""
+        return self.ingress.host if self.ingress else None
+
+    @property
+    def origin(self) -> str | None:
+        """The beginning of their URLs: https://models.example.com."""
+        return self.ingress.origin if self.ingress else None
 
 
 def load() -> Settings:
@@ -291,7 +304,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         ),
         namespace=given.namespace,
         image=given.image,
-        host=given.host or None,
+        ingress=_ingress(given),
         egress=given.egress,
         rollout=given.rollout,
         monitoring=given.monitoring,
@@ -311,6 +324,12 @@ def _cluster(given: ExistingCluster | GkeCluster, report: Report) -> ClusterSett
         return given
     place = {"project": report.at((PROJECT_KEY,)), "region": report.at((REGION_KEY,))}
     return GkeSettings(**given.model_dump(by_alias=True), **place)
+
+
+def _ingress(given: StackInput) -> IngressSettings | None:
+    if not given.host:
+        return None
+    return IngressSettings(host=given.host, tls=given.tls, max_request_bytes=given.max_request_bytes)
 
 
 def _decoded(scalar: Mapping[str, bool], typed: Mapping[str, str], hidden: Collection[str]) -> tuple[Report, set[str]]:

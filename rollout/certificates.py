@@ -1,4 +1,4 @@
-"""What is valid until when: the stack's CA, the roots in the injector's webhook, and each proxy's certificate."""
+"""What is valid until when: the CA, the roots in the injector's webhook, what proxies have, what a gateway serves."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # A proxy renews after half of its certificate's life; one that has less than this left could not.
 OVERDUE: Final = 1 / 3
+# Whoever renews a server's certificate does it with a third of its life left, or more.
+_NEAR: Final = 1 / 4
+_SERVED: Final = "kubernetes://"  # a gateway has a Secret's certificate under the Secret's name behind this
 _WEBHOOKS: Final = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOKS}"
 _AT_ONCE: Final = 100
 
@@ -48,11 +51,13 @@ class ProxyCertificate:
         identity: namespace and service account, as the certificate says: models/half-plus.
         chain: its own certificate, then those that signed it.
         trusted: the roots by which it knows others.
+        served: what a gateway shows to callers from outside.
     """
 
     identity: str
     chain: tuple[x509.Certificate, ...]
     trusted: tuple[x509.Certificate, ...]
+    served: tuple[x509.Certificate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Ending:
     """One certificate, or the certificates of one identity's proxies.
 
     Attributes:
-        what: root, intermediate, webhook or proxy.
+        what: root, intermediate, webhook, host or proxy.
         of: whose.
         until: the earliest end, UTC.
         notes: what is to be known of it.
@@ -103,7 +108,9 @@ def proxy_certificate(dump: Mapping[str, Any]) -> ProxyCertificate | None:
     names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     (name,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     _, _, namespace, _, account = name.removeprefix("spiffe://").split("/")
-    return ProxyCertificate(f"{namespace}/{account}", chain, _inline(trusted["inline_bytes"]))
+    shown = [each.get("tls_certificate", {}) for name, each in secrets.items() if name.startswith(_SERVED)]
+    served = tuple(_inline(each["certificate_chain"]["inline_bytes"])[0] for each in shown if each)
+    return ProxyCertificate(f"{namespace}/{account}", chain, _inline(trusted["inline_bytes"]), served)
 
 
 def endings(
@@ -120,7 +127,7 @@ def endings(
         bundles: each caBundle that one of the injector's webhooks has, PEM.
         proxies: what the proxies have.
         within: what the program makes must not end in this time. A proxy's certificate renews itself, and is held
-            against its own length instead.
+            against its own length instead; a host's against the shorter of both.
         now: UTC.
     """
     rows = [
@@ -134,8 +141,12 @@ def endings(
         agrees = set(found) == set(authority.roots)
         rows.append(row if agrees else replace(row, notes=("trusts other roots than the stack's",), wrong=True))
     identities: dict[str, list[ProxyCertificate]] = {}
+    hosts: dict[str, list[x509.Certificate]] = {}
     for proxy in proxies:
         identities.setdefault(proxy.identity, []).append(proxy)
+        for certificate in proxy.served:
+            hosts.setdefault(_hosts(certificate), []).append(certificate)
+    rows += [_of_host(name, found, within, now) for name, found in sorted(hosts.items())]
     return rows + [_of_proxies(name, found, authority, now) for name, found in sorted(identities.items())]
 
 
@@ -144,6 +155,18 @@ def _made(
 ) -> Ending:
     until = min(each.not_valid_after_utc for each in certificates)
     return Ending(what, of, until, notes, wrong=until <= latest)
+
+
+def _of_host(hosts: str, served: list[x509.Certificate], within: timedelta, now: datetime) -> Ending:
+    first = min(served, key=lambda each: each.not_valid_after_utc)
+    until = first.not_valid_after_utc
+    near = min(within, _NEAR * (until - first.not_valid_before_utc))
+    return Ending("host", hosts, until, wrong=until - now <= near)
+
+
+def _hosts(certificate: x509.Certificate) -> str:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return ", ".join(names.get_values_for_type(x509.DNSName))
 
 
 def _of_proxies(identity: str, found: list[ProxyCertificate], authority: Authority, now: datetime) -> Ending:

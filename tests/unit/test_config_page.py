@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from infra.config_ingress import TlsSettings
 from infra.config_models import ModelInput, VersionInput
 from infra.config_rollout import RolloutSettings
 from infra.config_shape import keys_of
@@ -39,7 +40,8 @@ def table(heading: str, page: str = PAGE) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "section"), [("A model", ModelInput), ("A version", VersionInput), ("Rollouts", RolloutSettings)]
+    ("heading", "section"),
+    [("A model", ModelInput), ("A version", VersionInput), ("Rollouts", RolloutSettings), ("TLS", TlsSettings)],
 )
 def test_the_page_has_every_key_with_its_default(heading: str, section: type[BaseModel]) -> None:
     found, expected = table(heading), dict(keys(section))

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from infra.certificates import KeyPair, make_intermediate, make_root
+from infra.certificates import KeyPair, make_intermediate, make_root, make_server
 from rollout.certificates import Authority, Ending, ProxyCertificate, authority_of, endings, look, proxy_certificate
 from rollout.certificates_table import left, table
 from rollout.cluster_api import ClusterApi, Forwarded
@@ -49,6 +49,30 @@ def proxy(
     found = proxy_certificate(dump(*chain, trusted=trusted))
     assert found is not None
     return found
+
+
+def gateway(host: str, days: float) -> ProxyCertificate:
+    """The gateway's proxy, that shows a certificate of 90 days which has some of them left."""
+    shown = make_server(INTERMEDIATE, host, now=NOW - timedelta(days=90 - days))
+    leaf, *_ = x509.load_pem_x509_certificates(shown.certificate_pem.encode())
+    found = dump(workload(INTERMEDIATE, now=NOW), certificate(INTERMEDIATE), certificate(ROOT))
+    chain = {"inline_bytes": base64.b64encode(pem(leaf, certificate(INTERMEDIATE)).encode()).decode()}
+    entry = {"name": "kubernetes://ingress-tls", "secret": {"tls_certificate": {"certificate_chain": chain}}}
+    found["configs"] += [entry, {"name": "kubernetes://not-there", "secret": {}}]
+    read = proxy_certificate(found)
+    assert read is not None
+    return read
+
+
+@pytest.mark.parametrize(
+    ("days", "within", "wrong"), [(31, 30, False), (23, 30, False), (22, 30, True), (22, 7, False)]
+)
+def test_a_hosts_certificate_is_told_when_it_should_have_been_renewed(days: int, within: int, *, wrong: bool) -> None:
+    proxies = [gateway("a.test", days), gateway("a.test", 90), gateway("b.test", 90)]
+    rows = endings(authority_of(OUTPUTS), [], proxies, timedelta(days=within), NOW)
+    first, second = [row for row in rows if row.what == "host"]
+    assert (first.of, first.until, first.wrong) == ("a.test", NOW + timedelta(days=days), wrong), "the earlier of two"
+    assert (second.of, second.wrong) == ("b.test", False)
 
 
 def of_proxies(*proxies: ProxyCertificate, now: datetime = NOW) -> list[Ending]:
