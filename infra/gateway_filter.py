@@ -2,9 +2,9 @@
 
 Pure: no Pulumi import. Istio has no API of its own for either.
 
-A request that says how long it is, as every client does that has its body at hand, is judged by that and then streamed,
-so the gateway holds no more of it than for any other. One that does not say (chunks, a gRPC call) is held until it is
-whole or too long, in the memory of the gateway: there is no other way to answer 413 and to have sent nothing on.
+A request that says it is too long is refused before any of it is taken. Every other is held until it is whole or too
+long, in the gateway's memory: there is no other way to answer 413 and to have sent nothing on. To hold only those that
+do not say their length would need Envoy's matching of filters, which Istio's build of Envoy lacks.
 """
 
 import json
@@ -94,26 +94,4 @@ end
 
 
 def _buffer(most: int) -> dict[str, Any]:
-    """Hold a request until it is whole, unless it says how long it is: HTTP holds a client to what it said."""
-    says_its_length = {
-        "input": {
-            "name": "content-length",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
-                "header_name": "content-length",
-            },
-        },
-        "value_match": {"safe_regex": {"google_re2": {}, "regex": ".+"}},
-    }
-    skip = {
-        "name": "skip",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"},
-    }
-    matcher = {"predicate": {"single_predicate": says_its_length}, "on_match": {"action": skip}}
-    buffer = {"@type": f"{_HTTP}.buffer.v3.Buffer", "max_request_bytes": most}
-    config = {
-        "@type": "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
-        "extension_config": {"name": "buffer", "typed_config": buffer},
-        "xds_matcher": {"matcher_list": {"matchers": [matcher]}},
-    }
-    return _filter("buffer", config)
+    return _filter("buffer", {"@type": f"{_HTTP}.buffer.v3.Buffer", "max_request_bytes": most})
