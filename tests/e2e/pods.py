@@ -18,6 +18,6 @@ def restart(cluster: Cluster, namespace: str, deployment: str) -> None:
         found = cluster.apps.read_namespaced_deployment(deployment, namespace)
         status, wanted = found.status, found.spec.replicas
         current = status.observed_generation == found.metadata.generation
-        return current and status.updated_replicas == status.replicas == status.available_replicas == wanted
+        return bool(current and status.updated_replicas == status.replicas == status.available_replicas == wanted)
 
     wait_for(settled, f"{namespace}/{deployment} to be restarted", seconds=90)
