@@ -89,10 +89,11 @@ def test_istio_is_upgraded_and_taken_back_without_a_lost_request(upgrade: Upgrad
         assert {"deleted": 1, "updated": 1}.items() <= alone.changes.items()
         assert upgrade.istiods() == {SECOND}
 
+        weight = upgrade.stack.get("v2Weight")
         upgrade.stack.set(v2Weight=50)
         upgrade.up(SECOND, FIRST, SECOND)
         settle(cluster, {"v1": 50, "v2": 50})
-        upgrade.stack.set(v2Weight=5)
+        upgrade.stack.set(v2Weight=weight)
         upgrade.up(FIRST, FIRST, SECOND)
         assert upgrade.proxies(NAMESPACE) == upgrade.proxies("istio-system") == {FIRST}
 
