@@ -14,6 +14,7 @@ from infra.roots import roots_of
 
 MODEL_NAME_LIMIT: Final = 40
 VERSION_NAME_LIMIT: Final = 20  # after the model's name and a dash it still fits into the 63 characters of a label
+REVISION_NAME_LIMIT: Final = 46  # after `istiod-` it still fits into the 53 characters of a Helm release's name
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _OBJECT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -173,6 +174,11 @@ def _namespace_is_free(value: str) -> bool:
     return is_name(value) and value not in {"default", "istio-system"} and not value.startswith("kube-")
 
 
+def is_revision_name(value: str) -> bool:
+    """Whether a revision of Istio can have this name."""
+    return is_name(value, REVISION_NAME_LIMIT)
+
+
 def _host_is_outside(value: str) -> bool:
     return bool(_HOST.fullmatch(value)) and not value.endswith(".cluster.local")
 
@@ -234,6 +240,8 @@ ObjectName = Annotated[
     str,
     text(_OBJECT_NAME.fullmatch, "an object's name has a-z, 0-9, - and ., with a letter or digit at both ends", None),
 ]
+REVISION_NAME: Final = f"a revision's name is a DNS label (a-z, 0-9 and -, {REVISION_NAME_LIMIT} at most)"
+RevisionName = Annotated[str, text(is_revision_name, REVISION_NAME, None)]
 Host = Annotated[
     str,
     text(

@@ -7,6 +7,7 @@ PROJECT: Final = "tfserving-mesh"
 ISTIO_NAMESPACE: Final = "istio-system"
 ISTIO_BASE_RELEASE: Final = "istio-base"
 ISTIOD_RELEASE: Final = "istiod"
+ISTIO_REVISION: Final = "istio.io/rev"  # Istio's label of what is a revision's, and its annotation of a proxy's pod
 GATEWAY_RELEASE: Final = "istio-ingress"
 ISTIO_NETWORKING: Final = "networking.istio.io/v1"
 ISTIO_FILTERS: Final = "networking.istio.io/v1alpha3"

@@ -17,6 +17,7 @@ from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOU
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_ingress import MAX_REQUEST_BYTES, IngressSettings, MaxRequestBytes, TlsSettings, check_ingress
+from infra.config_istio import DEFAULT_ISTIO, IstioSettings, check_revisions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
 from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
@@ -31,7 +32,6 @@ from infra.weights import shares
 __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
 
 DEFAULT_IMAGE: Final = "tensorflow/serving:2.20.0"
-DEFAULT_ISTIO: Final = "1.30.4"
 _SCALARS: Final = (int, str, bool)
 
 
@@ -49,33 +49,6 @@ class ExistingCluster(Section):
 
 
 ClusterSettings: TypeAlias = ExistingCluster | GkeSettings
-
-
-class ChartValues(Section):
-    """Helm values to merge over the program's own, chart by chart."""
-
-    base: dict[str, Any] = Field(default_factory=dict)
-    istiod: dict[str, Any] = Field(default_factory=dict)
-    gateway: dict[str, Any] = Field(default_factory=dict)
-
-
-class IstioSettings(Section):
-    """Where Istio comes from, and what is told to its charts.
-
-    Attributes:
-        charts: oci://..., https://... or a folder that holds base, istiod and gateway.
-        version: the charts' release; of no meaning for a folder.
-        hub: registry and path of the images.
-        tag: the images' tag; the charts' version when not given.
-        gateway: whether to install the ingress gateway.
-    """
-
-    charts: fields.Charts = "oci://ghcr.io/istio/release/charts"
-    version: fields.Release = DEFAULT_ISTIO
-    hub: fields.Hub = "docker.io/istio"
-    tag: fields.Tag = Field(default_factory=lambda given: given["version"])
-    gateway: fields.Switch = True
-    values: ChartValues = Field(default_factory=ChartValues)
 
 
 class S3Bucket(Section):
@@ -180,6 +153,7 @@ class ModelSettings(Section):
         strict_callers: whether callers without a proxy are refused.
         timeout_seconds: how long a request may take, its retries included.
         retries: how often a request is tried again that did not reach a server.
+        revision: of Istio, whose proxies its pods get.
         matches: requests that go to one version whatever the weights, the first that fits.
         mirror: which version gets copies of requests.
         outlier_ejection: when a failing pod is left out.
@@ -196,6 +170,7 @@ class ModelSettings(Section):
     strict_callers: bool
     timeout_seconds: int
     retries: int
+    revision: str
     matches: tuple[Match, ...]
     mirror: Mirror | None
     outlier_ejection: OutlierEjection
@@ -279,6 +254,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     check_models(declared, report)
     check_ingress(report)
     check_lifetimes(report)
+    check_revisions(report)
     check_monitoring(report)
     _check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
@@ -397,6 +373,7 @@ def _model(
         strict_callers=given.mesh and given.strict_callers,
         timeout_seconds=given.timeout_seconds,
         retries=given.retries,
+        revision=stack.istio.revision,
         matches=given.matches,
         mirror=given.mirror,
         outlier_ejection=given.outlier_ejection,

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from rollout.cluster_api import ApiError
 from rollout.errors import RolloutError
-from rollout.injector import WEBHOOKS
+from rollout.injector import LABEL
 from rollout.mesh import Pod, Proxy, callers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ OVERDUE: Final = 1 / 3
 # Whoever renews a server's certificate does it with a third of its life left, or more.
 _NEAR: Final = 1 / 4
 _SERVED: Final = "kubernetes://"  # a gateway has a Secret's certificate under the Secret's name behind this
-_WEBHOOKS: Final = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOKS}"
+_WEBHOOKS: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 _AT_ONCE: Final = 100
 
 
@@ -41,6 +41,18 @@ class Authority:
 
     roots: tuple[x509.Certificate, ...]
     intermediate: x509.Certificate
+
+
+class Bundle(NamedTuple):
+    """What a webhook of an injector, of which each revision of Istio has one, is known by.
+
+    Attributes:
+        of: the webhook configuration's name.
+        pem: its caBundle.
+    """
+
+    of: str
+    pem: bytes
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,7 @@ def proxy_certificate(dump: Mapping[str, Any]) -> ProxyCertificate | None:
 
 def endings(
     authority: Authority,
-    bundles: Collection[bytes],
+    bundles: Collection[Bundle],
     proxies: Iterable[ProxyCertificate],
     within: timedelta,
     now: datetime,
@@ -124,7 +136,7 @@ def endings(
 
     Args:
         authority: the stack's CA.
-        bundles: each caBundle that one of the injector's webhooks has, PEM.
+        bundles: by which roots the API server knows an injector.
         proxies: what the proxies have.
         within: what the program makes must not end in this time. A proxy's certificate renews itself, and is held
             against its own length instead; a host's against the shorter of both.
@@ -135,9 +147,9 @@ def endings(
         for root in authority.roots
     ]
     rows.append(_made("intermediate", _name(authority.intermediate), [authority.intermediate], now + within))
-    for bundle in bundles:
-        found = x509.load_pem_x509_certificates(bundle)
-        row = _made("webhook", WEBHOOKS, found, now + within)
+    for bundle in sorted(bundles):
+        found = x509.load_pem_x509_certificates(bundle.pem)
+        row = _made("webhook", bundle.of, found, now + within)
         agrees = set(found) == set(authority.roots)
         rows.append(row if agrees else replace(row, notes=("trusts other roots than the stack's",), wrong=True))
     identities: dict[str, list[ProxyCertificate]] = {}
@@ -221,11 +233,11 @@ def _inline(data: str) -> tuple[x509.Certificate, ...]:
     return tuple(x509.load_pem_x509_certificates(base64.b64decode(data)))
 
 
-def look(api: ClusterApi) -> tuple[set[bytes], list[ProxyCertificate], list[str]]:
+def look(api: ClusterApi) -> tuple[set[Bundle], list[ProxyCertificate], list[str]]:
     """Ask a cluster.
 
     Returns:
-        Each caBundle that one of the injector's webhooks has, what each proxy has, and what could not be told, a line
+        Each caBundle that one of the injectors' webhooks has, what each proxy has, and what could not be told, a line
         each.
     """
     notes: list[str] = []
@@ -248,13 +260,20 @@ def look(api: ClusterApi) -> tuple[set[bytes], list[ProxyCertificate], list[str]
     return bundles, [answer for answer in answers if isinstance(answer, ProxyCertificate)], notes
 
 
-def _bundles(api: ClusterApi, notes: list[str]) -> set[bytes]:
+def _bundles(api: ClusterApi, notes: list[str]) -> set[Bundle]:
     try:
-        webhooks = api.get(_WEBHOOKS).get("webhooks") or []
+        found = api.items(_WEBHOOKS, labelSelector=LABEL)
     except ApiError as error:
         notes.append(f"the injector's webhook cannot be read: {error}")
         return set()
-    found = {each["name"]: base64.b64decode(each["clientConfig"].get("caBundle") or "") for each in webhooks}
-    empty = [name for name, bundle in found.items() if not bundle]
-    notes += [f"the webhook {name} has no caBundle; istiod writes it once it is ready" for name in empty]
-    return {bundle for bundle in found.values() if bundle}
+    if not found:
+        notes.append("the injector has no webhook: no istiod is there")
+    bundles = set()
+    for each in found:
+        for webhook in each.get("webhooks") or []:
+            pem = base64.b64decode(webhook["clientConfig"].get("caBundle") or "")
+            if pem:
+                bundles.add(Bundle(each["metadata"]["name"], pem))
+            else:
+                notes.append(f"the webhook {webhook['name']} has no caBundle; istiod writes it once it is ready")
+    return bundles

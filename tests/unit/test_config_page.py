@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from infra.config_ingress import TlsSettings
+from infra.config_istio import IstioRevision, IstioSettings
 from infra.config_models import ModelInput, VersionInput
 from infra.config_rollout import RolloutSettings
 from infra.config_shape import keys_of
@@ -41,7 +42,14 @@ def table(heading: str, page: str = PAGE) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("heading", "section"),
-    [("A model", ModelInput), ("A version", VersionInput), ("Rollouts", RolloutSettings), ("TLS", TlsSettings)],
+    [
+        ("A model", ModelInput),
+        ("A version", VersionInput),
+        ("Rollouts", RolloutSettings),
+        ("Istio", IstioSettings),
+        ("A revision of Istio", IstioRevision),
+        ("TLS", TlsSettings),
+    ],
 )
 def test_the_page_has_every_key_with_its_default(heading: str, section: type[BaseModel]) -> None:
     found, expected = table(heading), dict(keys(section))
@@ -63,6 +71,8 @@ def test_the_example_is_a_good_stack_and_has_every_key(stack: Make) -> None:
     assert {key for key, _ in keys(VersionInput)} <= used
     assert set(table("The stack")) <= set(config)
     assert set(table("Rollouts")) == set(config["rollout"])
+    assert set(table("Istio")) == {key for key, _ in keys(IstioSettings)} <= set(paths(config["istio"]))
+    assert set(table("A revision of Istio")) == set(config["istio"]["revisions"]["1-31-0"])
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
