@@ -172,7 +172,8 @@ def _namespace_is_free(value: str) -> bool:
     return is_name(value) and value not in {"default", "istio-system"} and not value.startswith("kube-")
 
 
-def _host_is_outside(value: str) -> bool:
+def is_outer_host(value: str) -> bool:
+    """Whether this is a full lower-case DNS name that is none of the cluster's own."""
     return bool(_HOST.fullmatch(value)) and not value.endswith(".cluster.local")
 
 
@@ -229,18 +230,10 @@ Charts = Annotated[
 Release = Annotated[str, text(_RELEASE.fullmatch, "a chart's version is one exact release", "1.30.4")]
 Hub = Annotated[str, text(_REPOSITORY.fullmatch, "a hub is a registry and path without a tag", "docker.io/istio")]
 Tag = Annotated[str, text(_TAG.fullmatch, "it is the tag of Istio's images", None)]
-Host = Annotated[
-    str,
-    text(
-        _host_is_outside,
-        "a host is a full lower-case DNS name outside the cluster: no scheme, port, path, address or wildcard",
-        "models.example.com",
-    ),
-]
 OuterHost = Annotated[
     str,
     text(
-        lambda host: host == "" or _host_is_outside(host),
+        lambda host: host == "" or is_outer_host(host),
         "a host is a full lower-case DNS name outside the cluster: no scheme, port, path, address or wildcard",
         "models.example.com",
     ),
