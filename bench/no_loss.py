@@ -53,6 +53,7 @@ class Step:
         """Return the stack's keys for it."""
         model = {
             "path": "/models/half_plus",
+            "callers": "any",
             "timeoutSeconds": 10,  # a removed pod stays for as long as a request may take
             "retries": 0,
             "stable": self.stable,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra import config_fields as fields
+from infra.config_access import Callers
 from infra.config_fields import WrongValueError, whole_between
 from infra.config_shape import Bounds, Section
 
@@ -199,6 +200,7 @@ class ModelInput(Section):
     stable: str | None = None
     versions: dict[str, VersionInput] = Field(default_factory=dict)
     mesh: fields.Switch = True
+    callers: Callers = None
     strict_callers: fields.Switch = Field(default=False, alias="strictCallers")
     timeout_seconds: Annotated[
         int, whole_between(1, 3600, "a request may take 1-3600 seconds, its retries included", 30)

@@ -6,6 +6,7 @@ from itertools import chain, count
 from typing import Any, Final
 
 from infra import naming
+from infra.config_access import CALLER
 from infra.config_errors import MISSING, Edit, Remove, Report, Set, closest, shown
 from infra.config_fields import MODEL_NAME_LIMIT, VERSION_NAME_LIMIT, is_name
 from infra.config_weights import PROVIDERS, Declared
@@ -32,6 +33,7 @@ def declare(project: str, report: Report) -> dict[str, Declared]:
     if models is MISSING or models == {}:
         example = (
             Set(("models", "my-model", "path"), "gs://my-bucket/my-model"),
+            Set(("models", "my-model", "callers"), [CALLER]),
             Set(("models", "my-model", "versions", "v1", "model"), 1),
         )
         report.add(("models",), _NO_MODELS, *example, value="missing" if models is MISSING else "empty")

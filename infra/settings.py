@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Field
 
 from infra import config_fields as fields
+from infra.config_access import ANY
 from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, CaSettings, check_lifetimes
 from infra.config_egress import EgressSettings, check_egress
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
@@ -140,6 +141,7 @@ class ModelSettings(Section):
         image: the model server's, for versions that name none.
         stable: the version that gets what the others leave.
         mesh: whether its pods have proxies, and so a route; without, its Service reaches the stable version alone.
+        callers: the service accounts that may call, each NAMESPACE/NAME, or "any".
         strict_callers: whether callers without a proxy are refused.
         timeout_seconds: how long a request may take, its retries included.
         retries: how often a request is tried again that did not reach a server.
@@ -153,6 +155,7 @@ class ModelSettings(Section):
     image: str
     stable: str
     mesh: bool
+    callers: Literal["any"] | tuple[str, ...]
     strict_callers: bool
     timeout_seconds: int
     retries: int
@@ -326,6 +329,7 @@ def _model(
         image=image,
         stable=stable,
         mesh=given.mesh,
+        callers=ANY if given.callers is None else given.callers,
         strict_callers=given.strict_callers,
         timeout_seconds=given.timeout_seconds,
         retries=given.retries,

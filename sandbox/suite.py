@@ -17,6 +17,8 @@ LIFECYCLE_SWITCH = "SANDBOX_LIFECYCLE"
 """Set to 1, it lets those tests run that destroy the sandbox's stack, or end the sandbox and start it again."""
 _ENVIRONMENTS = "tests/e2e/test_environments.py"
 _LIFECYCLE = "tests/e2e/test_sandbox_lifecycle.py"
+# Each engine test has a stack, and on the cluster a namespace, of its own; a file's tests share what is slow to make.
+_SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 
 def run(console: Console, arguments: Sequence[str]) -> int:
@@ -35,7 +37,10 @@ def run(console: Console, arguments: Sequence[str]) -> int:
     before = load_state()
     was_running = before is not None and before.health is Health.RUNNING
     state = running_state() if was_running else _up(console, os.environ.get("SANDBOX_CONTEXT") or None)
-    codes = [_pytest(state, ["tests/engine", "tests/e2e", f"--ignore={_ENVIRONMENTS}", f"--ignore={_LIFECYCLE}"], {})]
+    codes = [
+        _pytest(state, ["tests/engine", *_SIDE_BY_SIDE], {}),
+        _pytest(state, ["tests/e2e", f"--ignore={_ENVIRONMENTS}", f"--ignore={_LIFECYCLE}"], {}),
+    ]
     if state.context is None:
         codes.append(_pytest(state, [_ENVIRONMENTS, _LIFECYCLE], {LIFECYCLE_SWITCH: "1"}))
         if was_running:

@@ -35,7 +35,7 @@ def deploy(record: Record) -> Deploy:
             "gcp:region": "europe-west1",
             "tfserving-mesh:cluster": {"kind": "gke", **cluster},
             "tfserving-mesh:models": models
-            or {"inception": {"path": "gs://my-models/inception", "versions": versions}},
+            or {"inception": {"path": "gs://my-models/inception", "callers": "any", "versions": versions}},
         }
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
         settings = parse(texts, project="tfserving-mesh", stack="test")
@@ -109,7 +109,7 @@ def test_a_protected_cluster_is_protected_by_google_and_by_pulumi(deploy: Deploy
 def test_a_destroy_that_is_refused_has_deleted_nothing_yet(deploy: Deploy, *, protection: bool) -> None:
     versions = {"v1": {"model": 1, "autoscaling": {"min": 2, "max": 3}}, "v2": {"model": 2}}
     models = {
-        "bert": {"path": "gs://texts/bert", "strictCallers": True, "versions": versions},
+        "bert": {"path": "gs://texts/bert", "callers": "any", "strictCallers": True, "versions": versions},
         "plain": {"path": "gs://texts/plain", "mesh": False, "versions": {"v1": {"model": 1}}},
     }
     program = deploy(models, deletionProtection=protection, gpu={"max": 2})
@@ -157,9 +157,9 @@ def test_a_model_reads_its_own_bucket_and_no_other(deploy: Deploy) -> None:
     versions = {"v1": {"model": 1}}
     program = deploy(
         {
-            "bert": {"path": "gs://texts/bert", "versions": versions},
-            "resnet": {"path": "gs://images/resnet/v2", "versions": versions},
-            "local": {"path": "/models/local", "versions": versions},
+            "bert": {"path": "gs://texts/bert", "callers": "any", "versions": versions},
+            "resnet": {"path": "gs://images/resnet/v2", "callers": "any", "versions": versions},
+            "local": {"path": "/models/local", "callers": "any", "versions": versions},
         }
     )
     granted = {(grant.inputs["bucket"], grant.inputs["role"]) for grant in program.of(BUCKET_GRANT)}

@@ -42,7 +42,9 @@ def test_no_key_of_an_object_is_misspelt(record: Record) -> None:
         "v1": {"model": 1, "gpu": 1, "batching": {}, "autoscaling": {}},
         "v2": {"model": 2, "replicas": 3},
     }
-    program: Program = deploy(record, models={"inception": {"path": "gs://my-models/inception", "versions": versions}})
+    program: Program = deploy(
+        record, models={"inception": {"path": "gs://my-models/inception", "callers": "any", "versions": versions}}
+    )
     assert {resource.token for resource in program.resources} >= set(CLASSES)
     checked = 0
     for resource in program.resources:

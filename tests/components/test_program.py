@@ -32,6 +32,7 @@ CONFIG = {
     "tfserving-mesh:models": {
         "inception": {
             "path": "gs://my-models/inception",
+            "callers": "any",
             "versions": {"v1": {"model": 1}, "v2": {"model": 2, "replicas": 3}},
         }
     },
@@ -329,7 +330,7 @@ def test_a_version_serves_one_pinned_model_version_and_is_ready_only_when_it_is_
 
 def test_up_waits_longer_than_a_model_may_load_so_that_the_reason_is_seen(record: Record) -> None:
     versions = {"v1": {"model": 1, "loadTimeoutSeconds": 120}}
-    models = {"inception": {"path": "gs://my-models/inception", "versions": versions}}
+    models = {"inception": {"path": "gs://my-models/inception", "callers": "any", "versions": versions}}
     config = {"tfserving-mesh:models": json.dumps(models)}
     settings = parse(config, project="tfserving-mesh", stack="test")
     deployment = record(lambda: main_module().deploy(settings)).one(DEPLOYMENT)

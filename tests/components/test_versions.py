@@ -26,7 +26,7 @@ PEERS = "kubernetes:security.istio.io/v1:PeerAuthentication"
 def serving(record: Record, first: dict[str, Any] | None = None, **model: Any) -> Program:
     """A stack of one model of two versions, with what is given of the first and of the model."""
     versions = {"v1": {"model": 1} | (first or {}), "v2": {"model": 2}}
-    models = {"inception": {"path": "gs://my-models/inception", "versions": versions} | model}
+    models = {"inception": {"path": "gs://my-models/inception", "callers": "any", "versions": versions} | model}
     return deploy(record, models=models, v2Weight=None)
 
 
@@ -206,7 +206,7 @@ def test_strict_callers_holds_for_the_models_pods_alone(record: Record) -> None:
 
 
 def test_a_model_without_the_mesh_is_a_plain_service_and_deployments(record: Record) -> None:
-    program = serving(record, mesh=False)
+    program = serving(record, callers=None, mesh=False)
     for token in (VIRTUAL_SERVICE, DESTINATION_RULE, PEERS):
         assert program.of(token) == []
     for version in ("v1", "v2"):
@@ -218,7 +218,7 @@ def test_a_model_without_the_mesh_is_a_plain_service_and_deployments(record: Rec
 def test_without_the_mesh_only_the_stable_version_is_reached_and_only_when_it_is_ready(
     record: Record, stable: str
 ) -> None:
-    program = serving(record, mesh=False, stable=stable)
+    program = serving(record, callers=None, mesh=False, stable=stable)
     service = program.one(SERVICE)
     assert service.inputs["spec"]["selector"] == {"app": "inception", "version": stable}
     assert {each.name for each in program.of(DEPLOYMENT)} <= needs(program, service)
@@ -235,7 +235,7 @@ def test_an_identity_is_there_before_the_pods_and_is_the_one_it_was(
     record: Record,
     mesh: bool,  # noqa: FBT001
 ) -> None:
-    program = serving(record, mesh=mesh)
+    program = serving(record, callers="any" if mesh else None, mesh=mesh)
     account: Registered = program.one("kubernetes:core/v1:ServiceAccount")
     for deployment in program.of(DEPLOYMENT):
         assert account.name in needs(program, deployment)

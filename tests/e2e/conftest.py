@@ -290,4 +290,4 @@ def models(versions: Sequence[str], **changes: dict[str, Any]) -> dict[str, Any]
         for name in versions
     }
     # A removed pod stays for as long as a request may take.
-    return {MODEL: {"path": "/models/half_plus", "timeoutSeconds": 10, "versions": entries}}
+    return {MODEL: {"path": "/models/half_plus", "callers": "any", "timeoutSeconds": 10, "versions": entries}}

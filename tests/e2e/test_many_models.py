@@ -31,7 +31,10 @@ def many() -> dict[str, Any]:
         name: {"model": int(name[1:]), "replicas": 1, "loadTimeoutSeconds": 240, "resources": tiny} for name in VERSIONS
     }
     # A removed pod stays for as long as a request may take.
-    return {name: {"path": "/models/half_plus", "timeoutSeconds": 5, "versions": versions} for name in MODELS}
+    return {
+        name: {"path": "/models/half_plus", "callers": "any", "timeoutSeconds": 5, "versions": versions}
+        for name in MODELS
+    }
 
 
 @pytest.fixture

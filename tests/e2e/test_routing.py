@@ -50,7 +50,7 @@ def served() -> dict[str, Any]:
         # Nothing is tried again, so that every failure is seen.
         MODEL: {**two, "retries": 0, "matches": matches, "mirror": {"version": "v2", "percent": 100}},
         "strict": {**two, "strictCallers": True},
-        "plain": {**two, "mesh": False, "stable": "v2"},
+        "plain": {**two, "callers": None, "mesh": False, "stable": "v2"},
     }
 
 

@@ -26,7 +26,8 @@ PROGRAM = """
             self.object_name = "config"
 
     serving.KubernetesObject = Kept
-    models = {{"inception": {{"path": "gs://my-models/inception", "versions": {{"v1": {version!r}}}}}}}
+    model = {{"path": "gs://my-models/inception", "callers": "any", "versions": {{"v1": {version!r}}}}}
+    models = {{"inception": model}}
     config = {{"tfserving-mesh:models": json.dumps(models)}}
     model, = parse(config, project="tfserving-mesh", stack="test").models
     serving.ModelVersion("inception-v1", ModelVersionArgs(model, model.versions[0], "models"))

@@ -32,8 +32,12 @@ EXAMPLE = CHECKOUT / "docs" / "review-example.md"
 STREAMING = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
 CONFIG = {
     "models": {
-        "inception": {"path": "gs://my-models/inception", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}},
-        "resnet": {"path": "gs://my-models/resnet", "versions": {"v1": {"model": 7}}},
+        "inception": {
+            "path": "gs://my-models/inception",
+            "callers": "any",
+            "versions": {"v1": {"model": 1}, "v2": {"model": 2}},
+        },
+        "resnet": {"path": "gs://my-models/resnet", "callers": "any", "versions": {"v1": {"model": 7}}},
     },
     "namespace": "models",
     "image": "tensorflow/serving:2.20.0",

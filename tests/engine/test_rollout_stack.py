@@ -38,6 +38,7 @@ def test_the_selected_stack_is_found_without_asking(checkout_project: Project, m
 
 def test_a_weight_that_is_written_is_the_one_that_pulumi_reads(checkout_project: Project) -> None:
     checkout_project.set("models.inception.path", "gs://my-models/inception", "--path")
+    checkout_project.set("models.inception.callers", "any", "--path")
     for version in ("v1", "v2"):
         checkout_project.set(f"models.inception.versions.{version}.model", version[1:], "--path")
     checkout_project.set("v2Weight", "5")

@@ -151,6 +151,7 @@ def inception() -> dict[str, Any]:
     return {
         "inception": {
             "path": "gs://my-models/inception",
+            "callers": "any",
             "versions": {"v1": {"model": 1}, "v2": {"model": 2}, "v3": {"model": 3}},
         }
     }

@@ -15,7 +15,7 @@ from infra.settings import parse
 
 def service(host: str = "", **model: Any) -> dict[str, Any]:
     """The VirtualService that the program makes of a model with 75 and 25 percent."""
-    given = {"path": "/models/m", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}, **model}
+    given = {"path": "/models/m", "callers": "any", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}, **model}
     config = {"p:models": json.dumps({"inception": given}), "p:v2Weight": "25"}
     more = {"p:host": host, "p:plainHttp": "true"} if host else {}
     settings = parse({**config, **more}, project="p", stack="s")

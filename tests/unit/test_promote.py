@@ -235,7 +235,7 @@ def test_an_override_is_written_down(log: Journal) -> None:
 
 def model(make: Any, **weights: int) -> ModelSettings:
     versions = {"v1": {"model": 1}, "v2": {"model": 2}, "v3": {"model": 3}}
-    return make(models={"m": {"path": "/m", "versions": versions}}, **weights).parse().models[0]  # type: ignore[no-any-return]
+    return make(models={"m": {"path": "/m", "callers": "any", "versions": versions}}, **weights).parse().models[0]  # type: ignore[no-any-return]
 
 
 def test_the_canary_is_the_one_with_a_weight_or_the_newest(stack: Any) -> None:

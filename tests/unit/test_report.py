@@ -40,7 +40,7 @@ class Known:
 
 @pytest.fixture
 def model(stack: Any) -> ModelSettings:
-    models = {"half-plus": {"path": "/m", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}}}
+    models = {"half-plus": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}}}
     return stack(models=models).parse().models[0]  # type: ignore[no-any-return]
 
 

@@ -19,7 +19,7 @@ def plan(before: dict[str, int], after: dict[str, int], **config: Any) -> str:
         route = [{"destination": {"host": host, "subset": name}, "weight": weight} for name, weight in weights.items()]
         return State({"spec": {"hosts": [host], "http": [{"route": route}]}}, {})
 
-    models = {"inception": {"path": "/m", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}}}
+    models = {"inception": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}}}
     values = {"models": models, **config}
     texts = {f"tfserving-mesh:{key}": json.dumps(value) for key, value in values.items()}
     change = Change(URN, "update", state(before), state(after))

@@ -46,7 +46,8 @@ def test_zero_is_a_weight_like_any_other(stack: Make, inception: dict[str, Any])
 
 
 def test_with_several_models_each_has_weights_of_its_own(stack: Make, inception: dict[str, Any]) -> None:
-    models = inception | {"resnet": {"path": "/resnet", "versions": {"v1": {"model": 7}, "v2": {"model": 9}}}}
+    resnet = {"path": "/resnet", "callers": "any", "versions": {"v1": {"model": 7}, "v2": {"model": 9}}}
+    models = inception | {"resnet": resnet}
     found = stack({"inception:v3Weight": "10", "resnet:v2Weight": "25"}, models=models).parse()
     assert weights(found) == {"inception": {"v1": 90, "v2": 0, "v3": 10}, "resnet": {"v1": 75, "v2": 25}}
 
@@ -57,7 +58,7 @@ def test_the_long_form_works_with_one_model_too(stack: Make, inception: dict[str
 
 def test_v10_comes_after_v2_and_the_first_is_the_stable_one(stack: Make) -> None:
     versions = {name: {"model": 1} for name in ("v10", "v2", "v1", "v01")}
-    (model,) = stack(models={"m": {"path": "/m", "versions": versions}}).parse().models
+    (model,) = stack(models={"m": {"path": "/m", "callers": "any", "versions": versions}}).parse().models
     assert [version.name for version in model.versions] == ["v01", "v1", "v2", "v10"]
     assert model.stable == "v01"
 
@@ -69,7 +70,7 @@ def test_another_version_can_be_the_stable_one(stack: Make, inception: dict[str,
 
 def test_the_nearest_image_counts(stack: Make, inception: dict[str, Any]) -> None:
     inception["inception"]["versions"]["v2"]["image"] = "here/serving:2"
-    inception["resnet"] = {"path": "/m", "image": "there/serving:3", "versions": {"v1": {"model": 1}}}
+    inception["resnet"] = {"path": "/m", "callers": "any", "image": "there/serving:3", "versions": {"v1": {"model": 1}}}
     found = stack(models=inception, image="tensorflow/serving:2.19.1").parse()
     assert [version.image for version in found.models[0].versions] == [
         "tensorflow/serving:2.19.1",

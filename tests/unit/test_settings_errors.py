@@ -33,7 +33,9 @@ def test_weights_are_checked_even_when_their_models_cannot_be(stack: Make) -> No
 
 @pytest.mark.parametrize("versions", [{}, None])
 def test_a_model_without_a_version(stack: Make, versions: dict[str, Any] | None) -> None:
-    model = {"path": "/m"} if versions is None else {"path": "/m", "versions": versions}
+    model = (
+        {"path": "/m", "callers": "any"} if versions is None else {"path": "/m", "callers": "any", "versions": versions}
+    )
     broken = stack(models={"m": model})
     problem = broken.only()
     assert problem.message == "a model has at least one version"
@@ -69,7 +71,7 @@ def test_a_model_is_not_called_as_the_account_that_kubernetes_makes(stack: Make,
 
 @pytest.mark.parametrize("name", ["V2", "2", "v.2", "v_2", "a" * 21, "v2-"])
 def test_a_versions_name_that_is_no_label(stack: Make, name: str) -> None:
-    broken = stack(models={"m": {"path": "/m", "versions": {"v2": {"model": 1}, name: {"model": 7}}}})
+    broken = stack(models={"m": {"path": "/m", "callers": "any", "versions": {"v2": {"model": 1}, name: {"model": 7}}}})
     problem = broken.only()
     assert "a version's name begins with a letter" in problem.message
     broken.run(problem.fix)
@@ -77,8 +79,8 @@ def test_a_versions_name_that_is_no_label(stack: Make, name: str) -> None:
 
 
 def test_versions_of_two_models_whose_objects_would_have_one_name(stack: Make) -> None:
-    first = {"path": "/m", "versions": {"b-v1": {"model": 1}}}
-    second = {"path": "/m", "versions": {"v1": {"model": 2}}}
+    first = {"path": "/m", "callers": "any", "versions": {"b-v1": {"model": 1}}}
+    second = {"path": "/m", "callers": "any", "versions": {"v1": {"model": 2}}}
     broken = stack(models={"a": first, "a-b": second})
     problem = broken.only()
     assert problem.key == "models.a-b.versions.v1"
@@ -102,9 +104,9 @@ def test_a_stable_version_that_there_is_not(stack: Make, inception: dict[str, An
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ('{"m":{"path":"/a","path":"/b","versions":{"v1":{"model":1}}}}', ["path"]),
-        ('{"m":{"path":"/a","versions":{"v1":{"model":1},"v1":{"model":2}}}}', ["v1"]),
-        ('{"m":{},"m":{"path":"/a","versions":{"v1":{"model":1}}}}', ["m"]),
+        ('{"m":{"path":"/a","path":"/b","callers":"any","versions":{"v1":{"model":1}}}}', ["path"]),
+        ('{"m":{"path":"/a","callers":"any","versions":{"v1":{"model":1},"v1":{"model":2}}}}', ["v1"]),
+        ('{"m":{},"m":{"path":"/a","callers":"any","versions":{"v1":{"model":1}}}}', ["m"]),
     ],
 )
 def test_a_key_that_stands_twice_in_a_json_text(stack: Make, text: str, names: list[str]) -> None:
@@ -131,7 +133,7 @@ def test_mending_an_object_that_was_set_as_one_text_keeps_the_rest_of_it(
 
 
 def test_a_text_that_lacks_something_gets_it_without_losing_the_rest(stack: Make) -> None:
-    broken = stack(models='{ "m": { "path": "/m" } }')
+    broken = stack(models='{ "m": { "path": "/m", "callers": "any" } }')
     broken.run(broken.only().fix)
     assert [version.model for version in broken.parse().models[0].versions] == [1]
     assert broken.parse().models[0].path == "/m"
@@ -229,7 +231,7 @@ WRONG: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize(("place", "value"), [(place, value) for place, values in WRONG.items() for value in values])
 def test_a_value_that_cannot_be(stack: Make, place: str, value: object) -> None:
-    broken = stack(models={"m": {"path": "/m", "versions": {"v1": {"model": 1}}}})
+    broken = stack(models={"m": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}}})
     if "." in place:
         broken._set(broken._steps(place), value)
     else:
@@ -258,7 +260,7 @@ def test_a_value_that_cannot_be(stack: Make, place: str, value: object) -> None:
     ],
 )
 def test_a_typo_inside_an_object(stack: Make, wrong: str, right: str) -> None:
-    broken = stack(models={"m": {"path": "/m", "versions": {"v1": {"model": 1}}}})
+    broken = stack(models={"m": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}}})
     broken._set(broken._steps(wrong), "x")
     messages = [problem.message for problem in broken.problems() if problem.key == wrong]
     assert messages == [f"there is no such key; did you mean {right}?"]

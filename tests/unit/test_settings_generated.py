@@ -44,7 +44,7 @@ def good(pick: Pick) -> tuple[Config, dict[str, dict[str, int]]]:
     for name in names:
         versions = list(dict.fromkeys(pick(VERSIONS) for _ in range(pick([1, 2, 3, 4]))))
         stable = pick(versions)
-        model: Config = {"path": f"gs://my-models/{name}", "stable": stable, "versions": {}}
+        model: Config = {"path": f"gs://my-models/{name}", "callers": "any", "stable": stable, "versions": {}}
         expected[name] = dict.fromkeys(versions, 0)
         left = 100
         for number, version in enumerate(versions, start=1):
@@ -119,7 +119,7 @@ def namespace_typo(config: Config, pick: Pick) -> None:
 
 def bad_model_name(config: Config, pick: Pick) -> None:
     name = pick(["Inception", "1st", "a_b", "", "a" * 41, "gcp", "tfserving-mesh", "a b", 'a"b', "a[0]", "a.b", "é"])
-    config["models"][name] = {"path": "/m", "versions": {"v1": {"model": 1}}}
+    config["models"][name] = {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}}
 
 
 def bad_version_name(config: Config, pick: Pick) -> None:
@@ -129,8 +129,8 @@ def bad_version_name(config: Config, pick: Pick) -> None:
 
 
 def same_object_name(config: Config, pick: Pick) -> None:
-    config["models"]["a"] = {"path": "/m", "versions": {pick(["b-v1"]): {"model": 1}}}
-    config["models"]["a-b"] = {"path": "/m", "versions": {"v1": {"model": 1}}}
+    config["models"]["a"] = {"path": "/m", "callers": "any", "versions": {pick(["b-v1"]): {"model": 1}}}
+    config["models"]["a-b"] = {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}}
 
 
 def bad_model(config: Config, pick: Pick) -> None:

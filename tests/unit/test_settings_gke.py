@@ -130,7 +130,7 @@ def test_an_istio_that_is_not_known_yet_is_let_through(gke: Make) -> None:
 
 def test_what_does_not_fit_is_told_together_with_all_else(gke: Make) -> None:
     broken = gke({"gcp:project": "x"}, kubernetesVersion="1.30", nodes={"min": 9})
-    broken.values["models"] = {"m": {"path": "nowhere", "versions": {"v1": {"model": 1}}}}
+    broken.values["models"] = {"m": {"path": "nowhere", "callers": "any", "versions": {"v1": {"model": 1}}}}
     keys = {problem.key for problem in broken.problems()}
     assert keys == {"gcp:project", "cluster.kubernetesVersion", "cluster.nodes.max", "models.m.path"}
 

@@ -117,12 +117,16 @@ def test_a_key_that_looks_like_no_other(stack: Make, inception: dict[str, Any]) 
 
 
 def test_a_model_with_one_version_knows_no_key_at_all(stack: Make) -> None:
-    broken = stack({"m:colour": "red"}, models={"m": {"path": "/m", "versions": {"v1": {"model": 1}}}})
+    broken = stack(
+        {"m:colour": "red"}, models={"m": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}}}
+    )
     assert broken.only().message == "there is no such key"
 
 
 def test_a_short_weight_with_several_models_says_which_keys_there_are(stack: Make, inception: dict[str, Any]) -> None:
-    models = inception | {"resnet": {"path": "/m", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}}}
+    models = inception | {
+        "resnet": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}, "v2": {"model": 2}}}
+    }
     broken = stack(models=models, v2Weight="5", v3Weight="6", v4Weight="7")
     second, third, fourth = broken.problems()
     assert "with several models a weight is one model's own: inception:v2Weight or resnet:v2Weight" in second.message
@@ -134,7 +138,7 @@ def test_a_short_weight_with_several_models_says_which_keys_there_are(stack: Mak
 
 
 def test_a_short_weight_with_several_models_that_is_none_either(stack: Make, inception: dict[str, Any]) -> None:
-    models = inception | {"resnet": {"path": "/m", "versions": {"v1": {"model": 1}}}}
+    models = inception | {"resnet": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}}}
     broken = stack(models=models, v2Weight="lots", other="x")
     problem = broken.problems()[0]
     assert problem.message.startswith("a weight is an integer from 0 to 100, and with several models")

@@ -73,7 +73,7 @@ def test_a_match_that_can_never_be_reached(inception_with: Make) -> None:
 
 
 def test_a_mirror_of_a_model_with_one_version(stack: Make) -> None:
-    models = {"m": {"path": "/m", "versions": {"v1": {"model": 1}}, "mirror": {"version": "v1"}}}
+    models = {"m": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1}}, "mirror": {"version": "v1"}}}
     broken = stack(models=models)
     assert broken.only().message == "the model has one version, which gets every request already"
     broken.mend()
@@ -113,7 +113,7 @@ def test_a_rule_that_cannot_be(inception_with: Make, more: dict[str, Any], key: 
 
 
 def versioned(stack: Make, **version: Any) -> Any:
-    return stack(models={"m": {"path": "/m", "versions": {"v1": {"model": 1} | version}}})
+    return stack(models={"m": {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1} | version}}})
 
 
 def test_a_version_that_says_little_runs_plainly(stack: Make) -> None:
@@ -135,7 +135,7 @@ def test_a_version_that_says_little_runs_plainly(stack: Make) -> None:
 def test_a_gpu_changes_no_image_that_somebody_chose(
     stack: Make, stack_image: str | None, model_image: str | None, used: str
 ) -> None:
-    model = {"path": "/m", "versions": {"v1": {"model": 1, "gpu": 1}}}
+    model = {"path": "/m", "callers": "any", "versions": {"v1": {"model": 1, "gpu": 1}}}
     config = stack(models={"m": model | ({"image": model_image} if model_image else {})})
     if stack_image:
         config.values["image"] = stack_image
@@ -178,7 +178,7 @@ def test_a_version_that_cannot_run_so(stack: Make, version: dict[str, Any], key:
 @pytest.mark.parametrize("off", [False, "false"])
 @pytest.mark.parametrize("key", ["v2Weight", "inception:v2Weight"])
 def test_without_the_mesh_a_weight_is_an_error_that_says_why(inception_with: Make, off: Any, key: str) -> None:
-    broken = inception_with(mesh=off)
+    broken = inception_with(mesh=off, callers=None)
     broken.values[key] = "5"
     problem = broken.only()
     assert (problem.key, problem.fix) == (key, f"pulumi config rm {key}")
@@ -188,7 +188,7 @@ def test_without_the_mesh_a_weight_is_an_error_that_says_why(inception_with: Mak
 
 
 def test_without_the_mesh_a_weight_of_zero_is_what_holds(inception_with: Make) -> None:
-    config = inception_with(mesh=False)
+    config = inception_with(mesh=False, callers=None)
     config.values["v2Weight"] = "0"
     assert config.parse().models[0].mesh is False
 
@@ -196,6 +196,7 @@ def test_without_the_mesh_a_weight_of_zero_is_what_holds(inception_with: Make) -
 @pytest.mark.parametrize(
     "more",
     [
+        {"callers": ["web/shop"]},
         {"strictCallers": True},
         {"matches": [{"header": "x", "value": "y", "version": "v2"}]},
         {"mirror": {"version": "v2"}},
@@ -205,7 +206,7 @@ def test_without_the_mesh_a_weight_of_zero_is_what_holds(inception_with: Make) -
 )
 def test_without_the_mesh_what_proxies_do_is_an_error(inception_with: Make, more: dict[str, Any]) -> None:
     inception_with(**more).parse()
-    broken = inception_with(mesh=False, **more)
+    broken = inception_with(**{"mesh": False, "callers": None} | more)
     problem = broken.only()
     assert problem.key == f"models.inception.{next(iter(more))}"
     assert problem.message == "with mesh: false there are no proxies, and nobody to do this"
@@ -248,7 +249,7 @@ def test_the_stack_exports_where_a_model_is_reached_from_outside_when_it_is(stac
     found = stack(outside, models=inception).parse()
     url = "http://models.example.com/v1/models/inception"
     assert model_summary(found.models[0], found)["externalUrl"] == url
-    plain = {"inception": inception["inception"] | {"mesh": False}}
+    plain = {"inception": inception["inception"] | {"mesh": False, "callers": None}}
     for config in (stack(models=inception), stack(outside, models=plain)):
         found = config.parse()
         assert "externalUrl" not in model_summary(found.models[0], found)

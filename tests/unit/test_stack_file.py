@@ -19,10 +19,11 @@ config:
   tfserving-mesh:models:
     half-plus: # the first
       path: /models/half_plus
+      callers: any
       versions:
         v1: {model: 1}
         v2: {model: 2, replicas: 1}
-    resnet: {path: gs://models/resnet, versions: {v1: {model: 1}}}
+    resnet: {path: gs://models/resnet, callers: any, versions: {v1: {model: 1}}}
   half-plus:v2Weight: 5 # see the dashboard
   # and the rest
   tfserving-mesh:namespace: "models"
@@ -51,7 +52,7 @@ def test_a_key_goes_with_its_line() -> None:
 
 
 def test_an_alias_does_not_hide_where_a_model_ends() -> None:
-    model = {"path": "/m", "versions": {name: {"requests": {"cpu": "1m"}} for name in ("v1", "v2")}}
+    model = {"path": "/m", "callers": "any", "versions": {name: {"requests": {"cpu": "1m"}} for name in ("v1", "v2")}}
     model["versions"]["v2"]["requests"] = model["versions"]["v1"]["requests"]  # type: ignore[index]
     text = yaml.safe_dump({"config": {"tfserving-mesh:models": {"m": model}}}, sort_keys=False)
     assert "*id001" in text
@@ -115,7 +116,7 @@ def test_a_model_is_named_where_there_are_several(local: Stack) -> None:
         local.model("nonsense")
     text = local.file.read_text().replace("  tfserving-mesh:v2Weight: 5\n", "")
     local.file.write_text(put(text, ("config", "tfserving-mesh:models", "resnet"), "x").replace(
-        "resnet: x", "resnet: {path: /models/resnet, versions: {v1: {model: 1}}}"
+        "resnet: x", "resnet: {path: /models/resnet, callers: any, versions: {v1: {model: 1}}}"
     ))  # fmt: skip
     local.__dict__.pop("settings", None)
     with pytest.raises(RolloutError, match="say which: half-plus, resnet"):

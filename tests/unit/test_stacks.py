@@ -32,7 +32,10 @@ def test_no_key_but_the_models_has_to_be_given() -> None:
 def test_a_stack_of_nothing_but_the_schemas_defaults_and_a_model_has_no_error() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     defaults = {key: entry["default"] for key, entry in declared.items() if "default" in entry}
-    config = {"models": {"m": {"path": "gs://my-models/m", "versions": {"v1": {"model": 1}}}}, **defaults}
+    config = {
+        "models": {"m": {"path": "gs://my-models/m", "callers": "any", "versions": {"v1": {"model": 1}}}},
+        **defaults,
+    }
     texts = {
         f"tfserving-mesh:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
     }
