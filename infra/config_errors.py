@@ -278,7 +278,9 @@ def _apply(tree: dict[Any, Any], edit: Set | Remove) -> None:
             inner[step] = {}
         inner = inner[step]
     last: Any = edit.place[-1]
-    if isinstance(edit, Set):
+    if isinstance(edit, Set) and isinstance(inner, list) and last == len(inner):
+        inner.append(deepcopy(edit.value))
+    elif isinstance(edit, Set):
         inner[last] = deepcopy(edit.value)
     elif isinstance(inner, list) or last in inner:
         del inner[last]

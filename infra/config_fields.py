@@ -179,7 +179,8 @@ def is_revision_name(value: str) -> bool:
     return is_name(value, REVISION_NAME_LIMIT)
 
 
-def _host_is_outside(value: str) -> bool:
+def is_outer_host(value: str) -> bool:
+    """Whether this is a full lower-case DNS name that is none of the cluster's own."""
     return bool(_HOST.fullmatch(value)) and not value.endswith(".cluster.local")
 
 
@@ -242,18 +243,10 @@ ObjectName = Annotated[
 ]
 REVISION_NAME: Final = f"a revision's name is a DNS label (a-z, 0-9 and -, {REVISION_NAME_LIMIT} at most)"
 RevisionName = Annotated[str, text(is_revision_name, REVISION_NAME, None)]
-Host = Annotated[
-    str,
-    text(
-        _host_is_outside,
-        "a host is a full lower-case DNS name outside the cluster: no scheme, port, path, address or wildcard",
-        "models.example.com",
-    ),
-]
 OuterHost = Annotated[
     str,
     text(
-        lambda host: host == "" or _host_is_outside(host),
+        lambda host: host == "" or is_outer_host(host),
         "a host is a full lower-case DNS name outside the cluster: no scheme, port, path, address or wildcard",
         "models.example.com",
     ),

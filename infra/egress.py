@@ -1,8 +1,8 @@
 """What may leave the models' namespace: one ServiceEntry for each thing a model server reads from.
 
 With the mesh's outbound policy at REGISTRY_ONLY a sidecar refuses every host that no ServiceEntry names. The entries
-are visible in their own namespace only (`exportTo: ["."]`), so they open nothing for the rest of the mesh. This is no
-security boundary by itself: a pod that bypasses its sidecar is not held.
+are visible in their own namespace only (`exportTo: ["."]`), so they open nothing for the rest of the mesh. A pod that
+bypasses its sidecar is held by the NetworkPolicies behind them (`isolation`).
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,16 @@ import pulumi
 
 from infra import naming
 from infra.component import Component
+from infra.config_egress import WILDCARD, EgressSettings
+from infra.isolation import METADATA_ADDRESS, network_policies
 from infra.objects import KubernetesObject
-from infra.settings import EgressSettings
 
 # TensorFlow reads objects from the first and lists and stats them through the second.
 GCS_HOSTS = ("storage.googleapis.com", "www.googleapis.com")
 # Tokens of Workload Identity; "metadata" is what older clients ask for.
 METADATA_HOSTS = ("metadata.google.internal", "metadata")
-METADATA_ADDRESS = "169.254.169.254"
+# Says on a ServiceEntry why models need its host.
+REASON = f"{naming.PROJECT}/reason"
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class EgressRulesArgs:
 
 def https_entry(hosts: Sequence[str]) -> dict[str, Any]:
     """Return the spec of a ServiceEntry for hosts outside the mesh that are reached by TLS on 443."""
+    wild = any(host.startswith(WILDCARD) for host in hosts)
     return {
         "hosts": list(hosts),
         "exportTo": ["."],
         "location": "MESH_EXTERNAL",
-        "resolution": "DNS",
+        "resolution": "NONE" if wild else "DNS",  # a proxy cannot ask for the address of a wildcard
         "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}],
     }
 
@@ -74,25 +77,42 @@ def service_entries(allowed: EgressSettings) -> dict[str, dict[str, Any]]:
     if allowed.azure:
         accounts = [f"{entry.account}.blob.core.windows.net" for entry in allowed.azure]
         entries["azure-blob"] = https_entry([*accounts, "login.microsoftonline.com"])
-    for host in allowed.hosts:
-        entries[f"host.{host}"] = https_entry([host])
+    for host in (each.host for each in allowed.hosts):
+        below = host.removeprefix(WILDCARD)
+        entries[f"host.{host}" if below == host else f"hosts-below.{below}"] = https_entry([host])
     return entries
 
 
 class EgressRules(Component):
-    """The ServiceEntries of the models' namespace."""
+    """The ServiceEntries of the models' namespace, and the NetworkPolicies that hold whoever bypasses a proxy."""
 
     def __init__(self, name: str, args: EgressRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("EgressRules", name, opts)
+        reasons = {each.host: each.reason for each in args.allowed.hosts}
         for entry, spec in service_entries(args.allowed).items():
-            KubernetesObject(
-                f"{name}-{entry}",
-                {
-                    "apiVersion": naming.ISTIO_NETWORKING,
-                    "kind": "ServiceEntry",
-                    "metadata": {"name": entry, "namespace": args.namespace, "labels": naming.part_of()},
-                    "spec": spec,
-                },
-                opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
-            )
+            why = reasons.get(spec["hosts"][0])
+            self._object(entry, args, naming.ISTIO_NETWORKING, "ServiceEntry", spec, {REASON: why} if why else {})
+        for policy, spec in network_policies(args.allowed).items():
+            self._object(policy, args, "networking.k8s.io/v1", "NetworkPolicy", spec)
         self.register_outputs({})
+
+    def _object(
+        self,
+        name: str,
+        args: EgressRulesArgs,
+        api_version: str,
+        kind: str,
+        spec: dict[str, Any],
+        annotations: dict[str, str] | None = None,
+    ) -> None:
+        metadata = {"name": name, "namespace": args.namespace, "labels": naming.part_of()}
+        KubernetesObject(
+            f"{self._name}-{name}",
+            {
+                "apiVersion": api_version,
+                "kind": kind,
+                "metadata": {**metadata, **({"annotations": annotations} if annotations else {})},
+                "spec": spec,
+            },
+            opts=self.child(pulumi.ResourceOptions(delete_before_replace=True)),
+        )

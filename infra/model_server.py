@@ -15,6 +15,7 @@ import pulumi
 
 from infra import naming
 from infra.config_models import Batching
+from infra.isolation import METADATA_ADDRESS
 from infra.revisions import PLAIN
 from infra.settings import ModelSettings, VersionSettings
 from infra.warmup import startup_command, warmup_files
@@ -29,6 +30,9 @@ POLL_PERIOD = 60
 # more, longer than a short load timeout, and nobody would learn the reason. With three it takes 7-10 seconds; the
 # server loads again by itself when that was too few.
 BUCKET_RETRIES = {"name": "GCS_RETRY_CONFIG_MAX_RETRIES", "value": "3"}
+# Tokens come straight from the metadata server, which a NetworkPolicy allows or not: a proxy that hears of its rule too
+# late would make the server cache "no token" for good.
+PAST_THE_PROXY = {"traffic.sidecar.istio.io/excludeOutboundIPRanges": f"{METADATA_ADDRESS}/32"}
 # Seconds a pod goes on serving after its removal began: endpoints, then every proxy, have to hear of it first.
 DRAIN_PERIOD = 10
 # Seconds a pod has to be ready before it counts as available: by then every proxy knows its address, so that no route
@@ -142,7 +146,11 @@ def _pod_metadata(args: ModelVersionArgs) -> dict[str, Any]:
     revision = {} if args.model.revision == PLAIN else {naming.ISTIO_REVISION: args.model.revision}
     return {
         "labels": {**labels, "sidecar.istio.io/inject": "true", **revision},
-        "annotations": {"proxy.istio.io/config": json.dumps(proxy), **(scraped() if args.measured else {})},
+        "annotations": {
+            "proxy.istio.io/config": json.dumps(proxy),
+            **(PAST_THE_PROXY if args.model.path.startswith("gs://") else {}),
+            **(scraped() if args.measured else {}),
+        },
     }
 
 

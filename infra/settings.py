@@ -14,6 +14,7 @@ from pydantic import Field
 from infra import config_fields as fields
 from infra.config_access import ANY, Jwt
 from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, CaSettings, check_lifetimes
+from infra.config_egress import EgressSettings, check_egress
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
 from infra.config_ingress import MAX_REQUEST_BYTES, IngressSettings, MaxRequestBytes, TlsSettings, check_ingress
@@ -49,37 +50,6 @@ class ExistingCluster(Section):
 
 
 ClusterSettings: TypeAlias = ExistingCluster | GkeSettings
-
-
-class S3Bucket(Section):
-    """A bucket that downloaders may read."""
-
-    region: fields.S3Region = Field(default=None, validate_default=True)
-    bucket: fields.S3BucketName = Field(default=None, validate_default=True)
-
-
-class AzureAccount(Section):
-    """An Azure storage account that downloaders may read."""
-
-    account: fields.AzureAccountName = Field(default=None, validate_default=True)
-
-
-class EgressSettings(Section):
-    """What the mesh lets out.
-
-    Attributes:
-        policy: Istio's outboundTrafficPolicy for hosts that nothing names.
-        gcs: Google Cloud Storage and the metadata server.
-        hosts: further hosts, reached by HTTPS on 443.
-    """
-
-    policy: Annotated[Literal["REGISTRY_ONLY", "ALLOW_ANY"], fields.one_of("REGISTRY_ONLY", "ALLOW_ANY")] = (
-        "REGISTRY_ONLY"
-    )
-    gcs: fields.Switch = True
-    hosts: tuple[fields.Host, ...] = ()
-    s3: tuple[S3Bucket, ...] = ()
-    azure: tuple[AzureAccount, ...] = ()
 
 
 class StackInput(Section):
@@ -256,7 +226,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     check_lifetimes(report)
     check_revisions(report)
     check_monitoring(report)
-    _check_egress(report)
+    check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
         check_place(report)
         check_versions(DEFAULT_ISTIO, report)
@@ -326,15 +296,6 @@ def _decoded(scalar: Mapping[str, bool], typed: Mapping[str, str], hidden: Colle
             message = f"it holds the key {name} twice, and one of the two values would be lost"
             report.add((key,), message, Set((key,), values[key]), value=shown(typed[key]))
     return report, unread
-
-
-def _check_egress(report: Report) -> None:
-    for name in ("hosts", "s3", "azure"):
-        items = report.at(("egress", name))
-        for index, item in enumerate(items if isinstance(items, list) else []):
-            if item in items[:index]:
-                place = ("egress", name, index)
-                report.add(place, "it stands in the list already", Remove(place))
 
 
 def _model(

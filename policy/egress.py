@@ -36,7 +36,7 @@ def violations(resource: Resource, allowed: Mapping[str, Any]) -> Iterator[str]:
             path,
             shown,
             f"the mesh lets named hosts out, and {listed}",
-            "Name the hosts (pulumi config set --path 'egress.hosts[0]' api.example.com), or run: "
+            "Name the hosts (pulumi config set --path 'egress.hosts[0].host' api.example.com), or run: "
             f"pulumi config set --path 'policy:{KEY}[\"{host}\"]' 'the reason'",
         )
 

@@ -46,12 +46,17 @@ KINDS: Final[Mapping[str, Kind]] = {
     "gcp:serviceaccount/account:Account": Kind("Google service account", "what is granted to it ends"),
     "gcp:compute/router:Router": Kind("router", "nodes without an address of their own lose the internet"),
     "gcp:compute/routerNat:RouterNat": Kind("NAT", "nodes without an address of their own lose the internet"),
+    "gcp:dns/managedZone:ManagedZone": Kind("DNS zone", "models do not find their buckets", "until it is made anew"),
+    "gcp:dns/recordSet:RecordSet": Kind("DNS record", "models do not find their buckets", "until it is made anew"),
     "gcp:projects/service:Service": Kind("Google API", "the API may be switched off"),
     "kubernetes:VirtualService": Kind(
         "route (VirtualService)", "its weights end and requests go to all versions alike", "until it is made anew"
     ),
     "kubernetes:DestinationRule": Kind(
         "subset (DestinationRule)", "requests for this version fail", "until it is made anew", deletable=True
+    ),
+    "kubernetes:NetworkPolicy": Kind(
+        "network policy", "what it lets through is dropped, or without nothing-else all is let through"
     ),
     "kubernetes:ServiceEntry": Kind("egress (ServiceEntry)"),
     "gcp:compute/firewall:Firewall": Kind("firewall rule"),

@@ -41,6 +41,7 @@ NODE = (
     Package("runc", _program("runc")),
     Package("containernetworking-plugins", lambda: cni_folder() is not None),
     Package("iptables", _program("iptables")),
+    Package("ipset", _program("ipset")),
     Package("conntrack", _program("conntrack")),
     Package("mmdebstrap", _program("mmdebstrap")),
     Package("iproute2", _program("ip")),

@@ -68,6 +68,9 @@ CONTROLLER_MANAGER = _kubernetes("kube-controller-manager", 500)
 SCHEDULER = _kubernetes("kube-scheduler", 300)
 ETCD = GoTool("etcd", _HERE / "tools/etcd", "go.etcd.io/etcd/server/v3", (), 400)
 COREDNS = GoTool("coredns", _HERE / "tools/coredns", "github.com/coredns/coredns", (), 1500)
+KUBE_ROUTER = GoTool(
+    "kube-router", _HERE / "tools/kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", (), 500
+)
 PILOT_DISCOVERY = GoTool("pilot-discovery", _HERE / "tools/istio", "istio.io/istio/pilot/cmd/pilot-discovery", (), 1800)
 PILOT_AGENT = GoTool("pilot-agent", _HERE / "tools/istio", "istio.io/istio/pilot/cmd/pilot-agent", (), 300)
 PAUSE = GoTool("pause", _HERE / "images/pause", ".", (), 30)
@@ -79,7 +82,7 @@ ACTIONLINT = GoTool("actionlint", _HERE / "tools/actionlint", "github.com/rhysd/
 GOOGLE = GoTool("google", _HERE / "google", ".", (), 900)
 
 CONTROL_PLANE = (ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBELET, KUBE_PROXY, KUBECTL, KUBEADM)
-CLUSTER = (*CONTROL_PLANE, COREDNS, PAUSE, PILOT_DISCOVERY, PILOT_AGENT)
+CLUSTER = (*CONTROL_PLANE, COREDNS, KUBE_ROUTER, PAUSE, PILOT_DISCOVERY, PILOT_AGENT)
 WORKLOADS = (MODEL_SERVER, CALLER)
 
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The node's first process, inside its own mount, network, process and host name spaces: mounts what is private to the
 # node, starts its daemons and starts them again when they end. When it ends, the kernel ends everything in the node.
-# Usage: node-init.sh STATE_FOLDER; the folder has `mounts` (lines "SOURCE TARGET") and `bin` (kubelet, kube-proxy).
+# Usage: node-init.sh STATE_FOLDER; the folder has `mounts` (lines "SOURCE TARGET") and `bin` (kubelet,
+# kube-proxy, kube-router).
 set -eu
 root=$1
 logs=$root/logs
@@ -52,4 +53,8 @@ supervise containerd containerd --config "$root/containerd.toml" &
   --kubeconfig=/etc/kubernetes/admin.conf --hostname-override="$(hostname)" --proxy-mode=iptables \
   --cluster-cidr="$(cat "$root/pod-cidr")" --conntrack-max-per-core=0 --conntrack-min=0 \
   --conntrack-tcp-timeout-established=0s --conntrack-tcp-timeout-close-wait=0s) &
+# The bridge between the pods knows no NetworkPolicies; of kube-router only the part that enforces them runs.
+(wait_for /etc/kubernetes/admin.conf && supervise kube-router "$root/bin/kube-router" \
+  --kubeconfig=/etc/kubernetes/admin.conf --hostname-override="$(hostname)" --run-firewall=true --run-router=false \
+  --run-service-proxy=false --service-cluster-ip-range="$(cat "$root/service-cidr")" --health-port=0) &
 wait

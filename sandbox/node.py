@@ -79,12 +79,13 @@ def _prepare(state: State) -> None:
     (state.root / "mounts").write_text("".join(f"{source} {target}\n" for source, target in mounts.items()))
     (state.root / "hostname").write_text(node_config.NODE_NAME)
     (state.root / "pod-cidr").write_text(str(node_config.PODS))
+    (state.root / "service-cidr").write_text(str(node_config.SERVICES))
     (state.root / "containerd.toml").write_text(node_config.containerd(plugins))
     (state.root / "kubeadm.yaml").write_text(node_config.kubeadm())
     net = state.root / "node" / "etc-cni" / "net.d"
     net.mkdir(exist_ok=True)
     (net / "10-sandbox.conflist").write_text(node_config.cni())
-    for tool in (gotools.KUBELET, gotools.KUBE_PROXY, gotools.KUBEADM):
+    for tool in (gotools.KUBELET, gotools.KUBE_PROXY, gotools.KUBE_ROUTER, gotools.KUBEADM):
         (state.root / "bin" / tool.binary).symlink_to(gotools.target(tool))
     shutil.copyfile(_INIT, state.root / _INIT.name)
 

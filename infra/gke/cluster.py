@@ -13,6 +13,7 @@ from infra.gke.identity import BucketReader, BucketReaderArgs, NodeIdentity, buc
 from infra.gke.kubeconfig import kubeconfig
 from infra.gke.network import Network, NetworkArgs
 from infra.gke.node_pools import NodePools, NodePoolsArgs
+from infra.gke.private_google import PrivateGoogleApis
 from infra.gke.project import ProjectApis
 
 
@@ -36,6 +37,7 @@ class GkeCluster(Cluster):
         self._apis = ProjectApis(f"{name}-apis", self.child())
         after_apis = self.child(pulumi.ResourceOptions(depends_on=[self._apis]))
         network = Network(f"{name}-network", NetworkArgs(settings.region, settings.ranges), after_apis)
+        google = PrivateGoogleApis(f"{name}-google", network.network, after_apis)
         nodes = NodeIdentity(f"{name}-nodes", settings.project, after_apis)
         self._control_plane = ControlPlane(name, ControlPlaneArgs(settings, network, nodes.email), after_apis)
         cluster = self._control_plane.cluster
@@ -53,7 +55,7 @@ class GkeCluster(Cluster):
             authority = cluster.master_auth.cluster_ca_certificate
         config = pulumi.Output.all(cluster.name, server, authority).apply(lambda parts: kubeconfig(*parts))
         # What runs in the cluster is made after its nodes and gone before them.
-        ready = pulumi.ResourceOptions(depends_on=[*pools.pools, self._control_plane.webhook_access])
+        ready = pulumi.ResourceOptions(depends_on=[*pools.pools, self._control_plane.webhook_access, *google.records])
         self._hand_on(config, cluster.id, self.child(ready))
         flag = " --dns-endpoint" if settings.endpoint == "dns" else ""
         self.connect = pulumi.Output.format(

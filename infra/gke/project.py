@@ -10,6 +10,7 @@ APIS = (
     "cloudresourcemanager.googleapis.com",  # roles of the project
     "compute.googleapis.com",
     "container.googleapis.com",
+    "dns.googleapis.com",
     "iam.googleapis.com",
     "iamcredentials.googleapis.com",  # tokens of Workload Identity
     "storage.googleapis.com",

@@ -100,7 +100,7 @@ def _of_google(token: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
             "masterAuth": {"clusterCaCertificate": "Y2E="},
             "controlPlaneEndpointsConfig": {"dnsEndpointConfig": endpoint},
         }
-    if token == "gcp:compute/router:Router":
+    if token in {"gcp:compute/router:Router", "gcp:dns/managedZone:ManagedZone"}:
         return {"name": f"{name}-1a2b3c4"}
     return {"etag": "BwX"} if "IAMMember" in token else {}
 

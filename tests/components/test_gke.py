@@ -1,5 +1,6 @@
 """A stack on GKE: what is made at Google, in which order, and what of it is open to whom."""
 
+import ipaddress
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from infra.gke.identity import ACCOUNT_ID_LIMIT, account_id, bucket_of
 from infra.gke.kubeconfig import kubeconfig
 from infra.settings import parse
 from tests.components.conftest import Program, Record
-from tests.components.test_program import main_module, needs
+from tests.components.test_program import NETWORK_POLICY, main_module, needs
 
 CLUSTER = "gcp:container/cluster:Cluster"
 NODE_POOL = "gcp:container/nodePool:NodePool"
@@ -49,6 +50,20 @@ def test_nodes_have_no_public_address_and_one_way_out(deploy: Deploy) -> None:
     assert cluster.inputs["privateClusterConfig"]["enablePrivateNodes"] is True
     nat = program.one("gcp:compute/routerNat:RouterNat")
     assert nat.name in needs(program, program.one(NODE_POOL))
+
+
+def test_cloud_storage_is_found_where_pods_may_reach_it_before_there_is_a_pod(deploy: Deploy) -> None:
+    program = deploy()
+    records = {each.inputs["name"]: each for each in program.of("gcp:dns/recordSet:RecordSet")}
+    (alias,) = records["*.googleapis.com."].inputs["rrdatas"]
+    (rule,) = program.one(NETWORK_POLICY, "hosts").inputs["spec"]["egress"]
+    allowed = [ipaddress.ip_network(each["ipBlock"]["cidr"]) for each in rule["to"]]
+    for address in records[alias].inputs["rrdatas"]:
+        assert any(ipaddress.ip_address(address) in each for each in allowed), address
+    zone = program.one("gcp:dns/managedZone:ManagedZone")
+    assert (zone.inputs["dnsName"], zone.inputs["visibility"]) == ("googleapis.com.", "private")
+    for provider in program.of(PROVIDER):
+        assert {each.name for each in records.values()} <= needs(program, provider)
 
 
 def test_a_cluster_that_moves_to_another_region_can_keep_its_ranges(deploy: Deploy) -> None:

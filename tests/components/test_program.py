@@ -20,6 +20,7 @@ from tests.components.conftest import Program, Record, Registered
 ROOT = Path(__file__).parents[2]
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 DESTINATION_RULE = "kubernetes:networking.istio.io/v1:DestinationRule"
+NETWORK_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SECRET = "kubernetes:core/v1:Secret"
 SERVICE = "kubernetes:core/v1:Service"
@@ -162,6 +163,28 @@ def test_the_mesh_lets_out_only_what_is_listed(program: Program) -> None:
     hosts = {host for entry in program.of(SERVICE_ENTRY) for host in entry.inputs["spec"]["hosts"]}
     assert hosts == {"storage.googleapis.com", "www.googleapis.com", "metadata.google.internal", "metadata"}
     assert all(entry.inputs["spec"]["exportTo"] == ["."] for entry in program.of(SERVICE_ENTRY))
+
+
+def test_a_further_host_comes_with_its_reason_and_a_wildcard_is_not_looked_up(record: Record) -> None:
+    hosts = [{"host": "*.cdn.example.com", "reason": "hourly"}, {"host": "cdn.example.com", "reason": "its index"}]
+    egress = {"hosts": hosts, "addresses": [{"cidr": "203.0.113.0/24", "reason": "the CDN"}]}
+    program = deploy(record, egress=egress)
+    wild, plain = (program.one(SERVICE_ENTRY, f"{name}.cdn.example.com") for name in ("hosts-below", "host"))
+    assert (wild.inputs["spec"]["hosts"], wild.inputs["spec"]["resolution"]) == (["*.cdn.example.com"], "NONE")
+    assert (plain.inputs["spec"]["hosts"], plain.inputs["spec"]["resolution"]) == (["cdn.example.com"], "DNS")
+    reasons = [each.inputs["metadata"]["annotations"]["tfserving-mesh/reason"] for each in (wild, plain)]
+    assert reasons == ["hourly", "its index"]
+    (rule,) = program.one(NETWORK_POLICY, "hosts").inputs["spec"]["egress"]
+    assert [each["ipBlock"]["cidr"] for each in rule["to"]] == ["199.36.153.8/30", "203.0.113.0/24"]
+
+
+def test_no_pod_of_a_model_is_there_before_all_that_holds_it(program: Program) -> None:
+    policies = {policy.name for policy in program.of(NETWORK_POLICY)}
+    assert policies
+    for policy in program.of(NETWORK_POLICY):
+        assert policy.inputs["metadata"]["namespace"] == "models"
+    for deployment in program.of(DEPLOYMENT):
+        assert policies <= needs(program, deployment)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,13 @@ def test_a_removed_pod_and_its_proxy_stay_for_the_longest_request(record: Record
     assert proxy == {"holdApplicationUntilProxyStarts": True, "terminationDrainDuration": f"{stays}s"}
 
 
+def test_a_token_for_a_bucket_does_not_wait_for_the_proxy_to_know_the_way(record: Record) -> None:
+    past_the_proxy = "traffic.sidecar.istio.io/excludeOutboundIPRanges"
+    in_bucket = pod(serving(record, path="gs://my-models/inception"))
+    assert in_bucket["metadata"]["annotations"][past_the_proxy] == "169.254.169.254/32"
+    assert past_the_proxy not in pod(serving(record, path="/models/inception"))["metadata"]["annotations"]
+
+
 def test_a_pod_counts_only_when_every_proxy_has_had_time_to_hear_of_it(record: Record) -> None:
     for deployment in serving(record).of(DEPLOYMENT):
         assert deployment.inputs["spec"]["minReadySeconds"] == 2

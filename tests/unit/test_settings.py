@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pulumi.runtime import config as runtime
 
-from infra import config_istio, config_models, settings
+from infra import config_egress, config_istio, config_models, settings
 from infra.config_rollout import RolloutSettings
 
 ROOT = Path(__file__).parents[2]
@@ -120,15 +120,20 @@ def test_istio_may_come_from_a_mirror_and_its_images_follow_the_charts(stack: Ma
     assert (found.charts, found.hub, found.tag) == (istio["charts"], istio["hub"], "1.31.0")
 
 
-def test_egress_takes_hosts_buckets_and_accounts(stack: Make, inception: dict[str, Any]) -> None:
+def test_egress_takes_hosts_addresses_buckets_and_accounts(stack: Make, inception: dict[str, Any]) -> None:
     egress = {
-        "policy": "ALLOW_ANY",
-        "hosts": ["models.example.com"],
+        "hosts": [
+            {"host": "models.example.com", "reason": "where models are registered"},
+            {"host": "*.cdn.example.com", "reason": "it names its hosts by the hour"},
+        ],
+        "addresses": [{"cidr": "203.0.113.0/24", "reason": "where all of these are"}],
         "s3": [{"region": "eu-central-1", "bucket": "my.models"}],
         "azure": [{"account": "models1"}],
     }
     found = stack(models=inception, egress=egress).parse().egress
-    assert (found.policy, found.hosts) == ("ALLOW_ANY", ("models.example.com",))
+    assert [each.host for each in found.hosts] == ["models.example.com", "*.cdn.example.com"]
+    assert found.hosts[1].reason == "it names its hosts by the hour"
+    assert found.cidrs == ("199.36.153.8/30", "203.0.113.0/24")
     assert (found.s3[0].region, found.s3[0].bucket, found.azure[0].account) == ("eu-central-1", "my.models", "models1")
 
 
@@ -191,7 +196,13 @@ def test_every_key_inside_an_object_is_described_in_the_schema() -> None:
     sections: dict[str, list[type[pydantic.BaseModel]]] = {
         "cluster": [settings.ExistingCluster],
         "istio": [config_istio.IstioSettings, config_istio.ChartValues, config_istio.IstioRevision],
-        "egress": [settings.EgressSettings, settings.S3Bucket, settings.AzureAccount],
+        "egress": [
+            config_egress.EgressSettings,
+            config_egress.EgressHost,
+            config_egress.EgressAddresses,
+            config_egress.S3Bucket,
+            config_egress.AzureAccount,
+        ],
         "rollout": [RolloutSettings],
         "models": [
             config_models.ModelInput,

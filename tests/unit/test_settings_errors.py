@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -147,6 +148,7 @@ def test_an_object_that_is_none(stack: Make, inception: dict[str, Any], key: str
     broken.mend()
 
 
+ADDRESSES = [{"cidr": "203.0.113.0/24", "reason": "where they are"}]
 WRONG: dict[str, list[Any]] = {
     "namespace": ["default", "istio-system", "kube-system", "kube-x", "A", "", "a.b", "-a", "a" * 64],
     "image": [
@@ -182,7 +184,16 @@ WRONG: dict[str, list[Any]] = {
     "egress.policy": ["DENY", "registry_only", None],
     "egress.gcs": ["x", 0],
     "egress.hosts": ["x.com", 5],
-    "egress.hosts[0]": ["*.x.com", "https://x.com", "10.0.0.1", "x", "X.com", "x.com:443", "a.svc.cluster.local", 5],
+    "egress.hosts[0]": ["x.com", "*.x.com", "https://x.com", "x", 5, None, []],
+    "egress.hosts[0].host": [
+        *("*", "*.com", "*x.com", "x.*.com", "https://x.com", "10.0.0.1", "x", "X.com", "x.com:443", 5, None),
+        *("a.svc.cluster.local", "*.cluster.local"),
+    ],
+    "egress.hosts[0].reason": ["", " ", "two\nlines", "x" * 301, 5, None],
+    "egress.addresses": ["10.0.0.0/8", 5],
+    "egress.addresses[0]": ["10.0.0.0/8", None],
+    "egress.addresses[0].cidr": ["10.0.0.1", "10.0.0.1/8", "x", "10.0.0.0/33", "2001:db8::/32", 5, None],
+    "egress.addresses[0].reason": ["", None],
     "egress.s3[0]": ["bucket", None],
     "egress.s3[0].region": ["", "us", 5, None],
     "egress.s3[0].bucket": ["", "A_b", "x", None],
@@ -282,8 +293,9 @@ def test_a_request_above_its_limit(stack: Make, inception: dict[str, Any], name:
 
 def test_things_that_stand_twice_in_a_list(stack: Make, inception: dict[str, Any]) -> None:
     bucket, account = {"region": "us-east-1", "bucket": "abc"}, {"account": "abc"}
-    egress = {"hosts": ["a.b", "a.b", "c.d", "a.b"], "s3": [bucket, dict(bucket)], "azure": [account, dict(account)]}
-    broken = stack(models=inception, egress=egress)
+    hosts = [{"host": host, "reason": f"{index}"} for index, host in enumerate(("a.b", "a.b", "c.d", "a.b"))]
+    egress = {"hosts": hosts, "s3": [bucket, dict(bucket)], "azure": [account, dict(account)]}
+    broken = stack(models=inception, egress={**egress, "addresses": ADDRESSES})
     assert [problem.key for problem in broken.problems()] == [
         "egress.hosts[3]",
         "egress.hosts[1]",
@@ -292,7 +304,39 @@ def test_things_that_stand_twice_in_a_list(stack: Make, inception: dict[str, Any
     ]
     for problem in broken.problems():
         broken.run(problem.fix)
-    assert broken.parse().egress.hosts == ("a.b", "c.d")
+    assert [(each.host, each.reason) for each in broken.parse().egress.hosts] == [("a.b", "0"), ("c.d", "2")]
+
+
+@pytest.mark.parametrize("written", [dict, partial(json.dumps, indent=1)])
+def test_hosts_without_a_reason_are_kept_and_get_one(stack: Make, inception: dict[str, Any], written: Make) -> None:
+    told = {"host": "b.c", "reason": "known"}
+    egress = {"hosts": ["a.b", told, "*.c.d", "a.b", dict(told), 5], "addresses": ADDRESSES}
+    broken = stack(models=inception, egress=written(egress))
+    problem = next(each for each in broken.problems() if each.key == "egress.hosts[2]")
+    assert (problem.value, problem.message) == (
+        "*.c.d",
+        "a host stands with the reason why models need it, as {host, reason}",
+    )
+    for each in broken.problems():
+        broken.run(each.fix)
+    sample = "the reason why models need it"
+    found = {each.host: each.reason for each in broken.parse().egress.hosts}
+    assert found == {"b.c": "known", "a.b": sample, "*.c.d": sample}
+
+
+@pytest.mark.parametrize("needs", ["hosts", "s3", "azure"])
+def test_what_pods_reach_by_name_has_an_address(stack: Make, inception: dict[str, Any], needs: str) -> None:
+    item = {
+        "hosts": {"host": "a.b", "reason": "x"},
+        "s3": {"region": "us-east-1", "bucket": "abc"},
+        "azure": {"account": "abc"},
+    }[needs]
+    broken = stack(models=inception, egress={needs: [item]})
+    problem = broken.only()
+    assert (problem.key, problem.value) == ("egress.addresses", "missing")
+    assert problem.message.startswith(f"pods reach {needs} only where their addresses are listed")
+    broken.mend()
+    assert stack(models=inception, egress={needs: [item], "policy": "ALLOW_ANY"}).parse()
 
 
 def test_helm_is_not_handed_a_number_that_json_does_not_have(stack: Make, inception: dict[str, Any]) -> None:
@@ -302,7 +346,8 @@ def test_helm_is_not_handed_a_number_that_json_does_not_have(stack: Make, incept
 
 
 def test_no_command_shifts_what_the_next_one_names(stack: Make, inception: dict[str, Any]) -> None:
-    broken = stack(models=inception, egress={"s3": ["x", {"region": "us", "bucket": "abc"}]})
+    s3 = ["x", {"region": "us", "bucket": "abc"}]
+    broken = stack(models=inception, egress={"s3": s3, "addresses": ADDRESSES})
     for problem in broken.problems():
         broken.run(problem.fix)
     assert [(item.region, item.bucket) for item in broken.parse().egress.s3] == [("us-east-1", "abc")]
@@ -310,10 +355,12 @@ def test_no_command_shifts_what_the_next_one_names(stack: Make, inception: dict[
 
 @pytest.mark.parametrize("gcs", ['"gcs": 5', '"gcs": true, "gcs": 5'])
 def test_each_command_for_a_text_makes_the_same_whole(stack: Make, inception: dict[str, Any], gcs: str) -> None:
-    broken = stack(models=inception, egress=f'{{ "hosts": ["a.b", "a.b", "c.d"], {gcs} }}')
+    account, other = '{"account": "abc"}', '{"account": "abd"}'
+    azure = f'"azure": [{account}, {account}, {other}], "addresses": {json.dumps(ADDRESSES)}'
+    broken = stack(models=inception, egress=f"{{ {azure}, {gcs} }}")
     assert len({problem.fix for problem in broken.problems()}) == 1
     broken.run(broken.problems()[-1].fix)
-    assert broken.parse().egress.hosts == ("a.b", "c.d")
+    assert [each.account for each in broken.parse().egress.azure] == ["abc", "abd"]
 
 
 def test_all_that_is_wrong_is_told_at_once(stack: Make, inception: dict[str, Any]) -> None:

@@ -182,7 +182,17 @@ def bad_stack_value(config: Config, pick: Pick) -> None:
 
 
 def bad_section(config: Config, pick: Pick) -> None:
-    config["egress"] = {"hosts": pick([["*.a.b"], ["a.b", "a.b"], ["a", "b.c", "b.c"], "a.b", [None], [["a.b"]]])}
+    told = {"host": "b.c", "reason": "x"}
+    hosts = [
+        ["*.a.b"],
+        ["a.b", "a.b"],
+        ["a", told, "b.c"],
+        [None, "a.b", told],
+        "a.b",
+        [["a.b"]],
+        [told, {"host": "a"}],
+    ]
+    config["egress"] = {"hosts": pick(hosts), "addresses": pick([[], ["x"], [{"cidr": "10.0.0.0/8", "reason": "x"}]])}
     config["istio"] = {
         pick(["hub", "tag", "version", "charts", "gateway", "values", "vlues"]): pick(["a b", 5, None, {"x": {}}])
     }

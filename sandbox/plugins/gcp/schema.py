@@ -19,8 +19,8 @@ from typing import Any
 
 from sandbox.paths import cache_root
 
-_FORMAT = 1
-"""Raised when what is kept changes its form."""
+_FORMAT = 2
+"""Raised when what is kept changes its form, or has more types."""
 _MODULES = {
     "gcp:compute/firewall:Firewall": "compute.firewall",
     "gcp:compute/network:Network": "compute.network",
@@ -29,6 +29,8 @@ _MODULES = {
     "gcp:compute/subnetwork:Subnetwork": "compute.subnetwork",
     "gcp:container/cluster:Cluster": "container.cluster",
     "gcp:container/nodePool:NodePool": "container.node_pool",
+    "gcp:dns/managedZone:ManagedZone": "dns.managed_zone",
+    "gcp:dns/recordSet:RecordSet": "dns.record_set",
     "gcp:projects/iAMMember:IAMMember": "projects.iam_member",
     "gcp:projects/service:Service": "projects.service",
     "gcp:serviceaccount/account:Account": "serviceaccount.account",

@@ -20,9 +20,11 @@ from tests.engine.gcp.test_gcp_inputs import (
     NETWORK,
     NODE_POOL,
     PROJECT_GRANT,
+    RECORDS,
     ROUTER,
     SERVICE,
     SUBNETWORK,
+    ZONE,
 )
 from tests.engine.kubernetes.protocol import UNKNOWN, Failed, Resource, Tree, is_secret
 
@@ -99,6 +101,29 @@ def test_a_cluster_is_the_sandbox_and_its_key_is_secret(cluster: Resource) -> No
     assert is_secret(cluster.state["masterAuth"]["clientKey"])
     assert cluster.state["clusterIpv4Cidr"] == "10.4.0.0/14"
     assert cluster.state["nodePools"] == []
+
+
+def test_a_private_zone_is_a_networks_and_its_records_are_below_its_name(plugin: Plugin, network: Resource) -> None:
+    zone = {"name": "google", "dnsName": "googleapis.com.", "visibility": "private"}
+    seen_by = {"privateVisibilityConfig": {"networks": [{"networkUrl": network.id}]}}
+    with pytest.raises(Failed, match=r"Error 403: .* API.*dns.googleapis.com"):
+        plugin.made(ZONE, "google", zone | seen_by)
+    enable(plugin, "dns")
+    with pytest.raises(Failed, match=r"networks/gone' was not found"):
+        plugin.made(ZONE, "google", zone | {"privateVisibilityConfig": {"networks": [{"networkUrl": "gone"}]}})
+    made = plugin.made(ZONE, "google", zone | seen_by)
+    assert made.id == "projects/my-project/managedZones/google"
+    record = {"managedZone": "google", "type": "A", "ttl": 300, "rrdatas": ["199.36.153.8"]}
+    records = plugin.made(RECORDS, "private", {"name": "private.googleapis.com.", **record})
+    assert records.id == f"{made.id}/rrsets/private.googleapis.com./A"
+    with pytest.raises(Failed, match=r"Invalid value for .*: 'example.com.'"):
+        plugin.made(RECORDS, "other", {"name": "example.com.", **record})
+    with pytest.raises(Failed, match=r"managedZones/gone' was not found"):
+        plugin.made(RECORDS, "other", {"name": "a.googleapis.com.", **record, "managedZone": "gone"})
+    with pytest.raises(Failed, match="cannot be deleted because it contains one or more 'resource records'"):
+        plugin.delete(made)
+    plugin.delete(records)
+    plugin.delete(made)
 
 
 def test_a_preview_knows_names_and_projects_and_nothing_that_google_gives(plugin: Plugin) -> None:

@@ -28,6 +28,8 @@ SERVICE = "gcp:projects/service:Service"
 PROJECT_GRANT = "gcp:projects/iAMMember:IAMMember"
 ACCOUNT_GRANT = "gcp:serviceaccount/iAMMember:IAMMember"
 BUCKET_GRANT = "gcp:storage/bucketIAMMember:BucketIAMMember"
+ZONE = "gcp:dns/managedZone:ManagedZone"
+RECORDS = "gcp:dns/recordSet:RecordSet"
 
 MEMBER = "serviceAccount:a@my-project.iam.gserviceaccount.com"
 GOOD: dict[str, Tree] = {
@@ -56,6 +58,12 @@ GOOD: dict[str, Tree] = {
         "secondaryIpRanges": [{"rangeName": "pods", "ipCidrRange": "10.4.0.0/14"}],
     },
     ROUTER: {"network": "vpc", "region": "europe-west1"},
+    ZONE: {
+        "dnsName": "googleapis.com.",
+        "visibility": "private",
+        "privateVisibilityConfig": {"networks": [{"networkUrl": "vpc"}]},
+    },
+    RECORDS: {"managedZone": "google", "name": "a.googleapis.com.", "type": "A", "ttl": 300, "rrdatas": ["192.0.2.1"]},
     NAT: {
         "router": "router",
         "region": "europe-west1",

@@ -10,10 +10,11 @@ from sandbox.plugins.gcp.google.networks import FirewallApi, NatApi, NetworkApi,
 from sandbox.plugins.gcp.google.node_pools import NodePoolApi
 from sandbox.plugins.gcp.google.projects import AccountApi, ServiceApi
 from sandbox.plugins.gcp.google.resource import Api
+from sandbox.plugins.gcp.google.zones import ManagedZoneApi, RecordSetApi
 
 _APIS = (
-    AccountApi, AccountGrantApi, BucketGrantApi, ClusterApi, FirewallApi, NatApi, NetworkApi, NodePoolApi,
-    ProjectGrantApi, RouterApi, ServiceApi, SubnetworkApi,
+    AccountApi, AccountGrantApi, BucketGrantApi, ClusterApi, FirewallApi, ManagedZoneApi, NatApi, NetworkApi,
+    NodePoolApi, ProjectGrantApi, RecordSetApi, RouterApi, ServiceApi, SubnetworkApi,
 )  # fmt: skip
 
 
