@@ -55,6 +55,7 @@ class Outside:
         if name == "":
             context.check_hostname = False
         plain = socket.create_connection((self.address, 443), timeout=20)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as http.client does: headers and body go apart
         try:
             return context.wrap_socket(plain, server_hostname=(self.host if name is None else name) or None)
         except BaseException:
