@@ -31,11 +31,11 @@ def pod_labels(program: Program) -> dict[str, dict[str, str]]:
 
 def test_a_second_istiod_comes_up_beside_the_first_and_nothing_else_changes(record: Record) -> None:
     before, after = at(record, PLAIN), at(record, BESIDE)
-    known = {(each.type, each.name): each.inputs for each in before.resources}
+    known = {(each.token, each.name): each.inputs for each in before.resources}
     changed = [
         each.name
         for each in after.resources
-        if known.get((each.type, each.name)) != each.inputs and "injector" not in each.name
+        if known.get((each.token, each.name)) != each.inputs and "injector" not in each.name
     ]
     assert sorted(changed) == ["istio-base", "istio-istiod-1-31-0"]
     first, second = (release(after, name).inputs for name in ("istiod", "istiod-1-31-0"))
