@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sandbox.plugins.gcp.cloud import Cloud, CloudError
 from sandbox.plugins.gcp.google.networks import network_id, require_network
 from sandbox.plugins.gcp.google.resource import BORN, Api, PlanError, Request, digits, not_found
@@ -14,18 +16,21 @@ RECORDS = "gcp:dns/recordSet:RecordSet"
 class _DnsApi(Api):
     service = "dns.googleapis.com"
     service_title = "Cloud DNS API"
+    named: ClassVar[str]
+    """The property that holds a DNS name."""
+
+    def plan(self, request: Request) -> Tree:
+        """Refuse a name without its last dot."""
+        if not request.text(self.named).endswith("."):
+            raise PlanError(f'"{self.named}" ("{request.text(self.named)}") must end with a dot')
+        return super().plan(request)
 
 
 class ManagedZoneApi(_DnsApi):
     """Zones."""
 
     token = ZONE
-
-    def plan(self, request: Request) -> Tree:
-        """Refuse a name without its last dot."""
-        if not request.text("dnsName").endswith("."):
-            raise PlanError(f'"dns_name" ("{request.text("dnsName")}") must end with a dot')
-        return super().plan(request)
+    named = "dnsName"
 
     def identity(self, request: Request) -> str:
         """`projects/PROJECT/managedZones/NAME`."""
@@ -63,12 +68,7 @@ class RecordSetApi(_DnsApi):
     """Records of one name and type."""
 
     token = RECORDS
-
-    def plan(self, request: Request) -> Tree:
-        """Refuse a name without its last dot."""
-        if not request.text("name").endswith("."):
-            raise PlanError(f'"name" ("{request.text("name")}") must end with a dot')
-        return super().plan(request)
+    named = "name"
 
     def identity(self, request: Request) -> str:
         """`projects/PROJECT/managedZones/ZONE/rrsets/NAME/TYPE`."""
