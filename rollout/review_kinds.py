@@ -53,6 +53,18 @@ KINDS: Final[Mapping[str, Kind]] = {
     "kubernetes:DestinationRule": Kind(
         "subset (DestinationRule)", "requests for this version fail", "until it is made anew", deletable=True
     ),
+    "kubernetes:AuthorizationPolicy": Kind(
+        "access rules (AuthorizationPolicy)",
+        "whoever reaches a pod may call it",
+        "until it is made anew",
+        deletable=True,
+    ),
+    "kubernetes:PeerAuthentication": Kind(
+        "mutual TLS (PeerAuthentication)",
+        "callers without a sidecar are refused, or let in",
+        "until it is made anew",
+        deletable=True,
+    ),
     "kubernetes:ServiceEntry": Kind("egress (ServiceEntry)"),
     "gcp:compute/firewall:Firewall": Kind("firewall rule"),
     "scaling": Kind("note of who scales (Stash)"),
