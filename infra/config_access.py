@@ -133,9 +133,10 @@ def _check_keys(place: Place, key_set: object, report: Report) -> None:
     except (ValueError, RecursionError):
         read = key_set
     keys = read.get("keys") if isinstance(read, dict) else None
-    found = [key for key in [read, *(keys if isinstance(keys, list) else [])] if isinstance(key, dict)]
+    listed = keys if isinstance(keys, list) else []
+    found = [key for key in [read, *listed] if isinstance(key, dict)]  # a key that is in no set is a slip as well
     if any(_PRIVATE & key.keys() for key in found) or "PRIVATE KEY" in str(read):
         right = "it holds a private or a symmetric key, by which whoever reads the config could make tokens"
         report.add(place, right, Remove(place), value=HIDDEN)
-    elif not keys or len(found) != len(keys) + 1 or not all(isinstance(key.get("kty"), str) for key in found[1:]):
+    elif not listed or not all(isinstance(key, dict) and isinstance(key.get("kty"), str) for key in listed):
         report.add(place, _KEY_SET, Remove(place))

@@ -139,6 +139,7 @@ def test_a_tokens_keys_are_given_or_fetched(outside_with: Make) -> None:
         ({"jwks": "no JSON"}, "jwks", "it is a JSON Web Key Set", "rm --path"),
         ({"jwks": "[" * 100_000}, "jwks", "it is a JSON Web Key Set", "rm --path"),
         ({"jwks": {"keys": []}}, "jwks", "it is a JSON Web Key Set", "rm --path"),
+        ({"jwks": {"keys": 5}}, "jwks", "it is a JSON Web Key Set", "rm --path"),
         ({"jwks": {"keys": "x"}}, "jwks", "it is a JSON Web Key Set", "rm --path"),
         ({"jwks": {"keys": [{"n": "1"}]}}, "jwks", "it is a JSON Web Key Set", "rm --path"),
         ({"jwks": {"keys": [{"kty": "RSA"}, 5]}}, "jwks", "it is a JSON Web Key Set", "rm --path"),
