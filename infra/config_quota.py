@@ -16,8 +16,6 @@ from infra.config_shape import Section
 
 _RATE: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,2})?")
 _LEAST, _MOST = Decimal("0.01"), Decimal(10**6)
-# Those who come in by `host` are one caller to a model: the gateway.
-GATEWAY: Final = f"{naming.ISTIO_NAMESPACE}/{naming.GATEWAY_RELEASE}"
 
 
 def _rate(value: object) -> Decimal:
@@ -82,4 +80,5 @@ def check_quota(model: Place, given: Mapping[str, Any], report: Report) -> None:
 
 
 def _gateway(report: Report) -> tuple[str, ...]:
-    return () if report.at(("host",)) in (MISSING, "") else (GATEWAY,)
+    # those who come in by `host` are one caller to a model
+    return () if report.at(("host",)) in (MISSING, "") else (naming.GATEWAY_ACCOUNT,)
