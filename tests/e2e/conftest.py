@@ -240,9 +240,11 @@ def put_back(stack: Stack, cluster: Cluster, before: str) -> None:
 def borrowed(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
     """Give the stack away, and put its config back at the end of the block."""
     before = deployed.file.read_text()
-    yield deployed
-    if deployed.file.read_text() != before:
-        put_back(deployed, cluster, before)
+    try:
+        yield deployed
+    finally:
+        if deployed.file.read_text() != before:
+            put_back(deployed, cluster, before)
 
 
 @pytest.fixture

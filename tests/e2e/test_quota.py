@@ -15,6 +15,7 @@ import pytest
 from kubernetes import client
 
 from rollout.proxies import execute
+from sandbox.node_config import HOST_ADDRESS
 from tests.e2e.conftest import MODEL, NAMESPACE, Cluster, Stack, borrowed, models, settle, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -37,12 +38,34 @@ def served(rate: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def limited(deployed: Stack, cluster: Cluster) -> Iterator[Stack]:
-    with borrowed(deployed, cluster) as stack:
+    with borrowed(deployed, cluster) as stack, reached_from_here():
         stack.set(models=served(RATE), host=OUTSIDE, plainHttp=True, v2Weight=None)
         stack.up()
         settle(cluster, {"v1": 100})
-        wait_for(lambda: "x-ratelimit-limit" in asked(address(cluster), 8501).headers, "the pod's proxy to count")
+        wait_for(lambda: counts(cluster), "the pod's proxy to be reached, and to count")
         yield stack
+
+
+@contextmanager
+def reached_from_here() -> Iterator[None]:
+    """Let this machine reach the models' pods, which else only pods of the cluster do."""
+    name = "this-machine"
+    rule = {"from": [{"ipBlock": {"cidr": f"{HOST_ADDRESS}/32"}}]}
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]}
+    policy: Any = {"metadata": {"name": name}, "spec": spec}
+    policies = client.NetworkingV1Api()
+    policies.create_namespaced_network_policy(NAMESPACE, policy)
+    try:
+        yield
+    finally:
+        policies.delete_namespaced_network_policy(name, NAMESPACE)
+
+
+def counts(cluster: Cluster) -> bool:
+    try:
+        return "x-ratelimit-limit" in asked(address(cluster), 8501).headers
+    except OSError:
+        return False
 
 
 def address(cluster: Cluster) -> str:
