@@ -1,13 +1,13 @@
-"""The whole system, top to bottom: cluster, injector, Istio, namespace, egress, models with their versions, routes."""
+"""The whole system, top to bottom: cluster, injector, Istio, namespace, egress, access, models, versions, routes."""
 
 import pulumi
 
-from infra import naming
-from infra.access import AccessPolicy, AccessPolicyArgs
+from infra import naming, quota
+from infra.access import access_policies
 from infra.cluster import Cluster, cluster_of
 from infra.component import after
 from infra.egress import EgressRules, EgressRulesArgs
-from infra.ingress import Ingress, IngressArgs
+from infra.ingress import doors_of
 from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
 from infra.measuring import kept, monitor
@@ -35,16 +35,14 @@ def deploy_model(
     opts = after(opts, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
     service = ModelServiceArgs(model, namespace)
     if model.mesh:
-        opts = after(opts, ModelService(name, service, opts))
+        opts = quota.limited(model, namespace, after(opts, ModelService(name, service, opts)))
     versions = [
         ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), opts)
         for version in model.versions
     ]
     if not model.mesh:
         return [ModelService(name, service, after(opts, *versions))]
-    ready = after(opts, *versions)
-    policy = [AccessPolicy(name, AccessPolicyArgs(name, namespace), ready)] if model.strict_callers else []
-    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), ready), *policy]
+    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions))]
 
 
 def deploy(settings: Settings) -> None:
@@ -59,8 +57,10 @@ def deploy(settings: Settings) -> None:
     namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
     in_mesh = after(on_cluster, istio, namespace)
     egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
-    doors = [Ingress("ingress", IngressArgs(settings.host, settings.namespace), in_mesh)] if settings.host else []
-    models = (deploy_model(settings, model, cluster, after(in_mesh, egress, *doors)) for model in settings.models)
+    doors = doors_of(settings, injector.signer, in_mesh)
+    policies = access_policies(settings, in_mesh)
+    for_all = after(in_mesh, egress, *doors)
+    models = (deploy_model(settings, m, cluster, after(for_all, *policies[m.name])) for m in settings.models)
     cluster.guard([last for made in models for last in made])
 
     pulumi.export("connect", cluster.connect)

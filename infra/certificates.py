@@ -1,7 +1,7 @@
 """The mesh's certificate authority: a root, and the intermediate that istiod signs workload certificates with.
 
 Pure cryptography: nothing here knows of Pulumi, of files or of a cluster. It does not sign workload certificates
-(istiod does) and keeps nothing (the stack's encrypted state does).
+(istiod does) but may sign the ingress gateway's, and keeps nothing (the stack's encrypted state does).
 """
 
 from dataclasses import dataclass, field
@@ -11,10 +11,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ROOT_LIFETIME: Final = timedelta(days=3650)
 INTERMEDIATE_LIFETIME: Final = timedelta(days=365)
+SERVER_LIFETIME: Final = timedelta(days=90)
+RENEWAL_PERIOD: Final = timedelta(days=30)
 # Nodes whose clocks run a little behind must not meet a certificate of the future.
 CLOCK_SKEW: Final = timedelta(minutes=10)
 ISTIOD_HOST: Final = "istiod.istio-system.svc"
@@ -45,7 +47,8 @@ def make_root(
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(organization, "Root CA")
-    return _issue(subject, key, subject, key, path_length=1, start=now or datetime.now(UTC), lifetime=lifetime)
+    kind = _Kind(subject, _authority(path_length=1))
+    return _issue(kind, key, subject, key, start=now or datetime.now(UTC), lifetime=lifetime)
 
 
 def make_intermediate(
@@ -67,23 +70,41 @@ def make_intermediate(
         ValueError: `root` is no certificate with its key, or has expired.
     """
     start = now or datetime.now(UTC)
-    if start >= root.not_after:
-        raise ValueError(f"the root expired on {root.not_after:%Y-%m-%d}, and nothing that it signs is valid")
-    key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(organization, "Intermediate CA")
-    signer = serialization.load_pem_private_key(root.key_pem.encode(), password=None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise ValueError("the root's key is no elliptic curve key")  # noqa: TRY004 # a bad value in a PEM text
-    return _issue(
-        subject,
-        key,
-        _certificate(root).subject,
-        signer,
-        path_length=0,
-        start=start,
-        lifetime=min(lifetime, root.not_after - start),
-        host=ISTIOD_HOST,
-    )
+    kind = _Kind(subject, _authority(path_length=0), (ISTIOD_HOST,))
+    return _signed(root, "root", kind, start, lifetime)
+
+
+def make_server(
+    intermediate: KeyPair, host: str, *, lifetime: timedelta = SERVER_LIFETIME, now: datetime | None = None
+) -> KeyPair:
+    """Make a server's certificate, for one host, below the CA that istiod signs with.
+
+    Args:
+        intermediate: what it is signed by.
+        host: a DNS name.
+        lifetime: from `now` to the certificate's end; the intermediate's end comes first where it is nearer.
+        now: UTC; the clock's when not given.
+
+    Returns:
+        The certificate with the intermediate behind it, as TLS sends them; who trusts the root trusts it.
+
+    Raises:
+        ValueError: `intermediate` is no certificate with its key, or has expired.
+    """
+    # The name is in the alternative names, which has room for every DNS name; a subject has not.
+    kind = _Kind(x509.Name([]), _server(), (host,))
+    made = _signed(intermediate, "intermediate", kind, now or datetime.now(UTC), lifetime)
+    return KeyPair(made.certificate_pem + intermediate.certificate_pem, made.key_pem)
+
+
+def renewal_number(now: datetime) -> int:
+    """Number the periods in each of which a server's certificate is made anew, by the first `up` that comes.
+
+    The periods are a third of the certificate's life and the same for all: one that is made on a period's last day has
+    two thirds of its life left when the next but one begins.
+    """
+    return (now - datetime(1970, 1, 1, tzinfo=UTC)) // RENEWAL_PERIOD
 
 
 def cacerts(root: KeyPair, intermediate: KeyPair, other_root: KeyPair | None = None) -> dict[str, str]:
@@ -118,32 +139,62 @@ def _certificate(pair: KeyPair) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pair.certificate_pem.encode())
 
 
+@dataclass(frozen=True)
+class _Kind:
+    subject: x509.Name
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...]  # each with whether it is critical
+    hosts: tuple[str, ...] = ()
+
+
+def _authority(path_length: int) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    return (x509.BasicConstraints(ca=True, path_length=path_length), True), (_usage(signs=True), True)
+
+
+def _server() -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    return (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_usage(signs=False), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+    )
+
+
+def _signed(by: KeyPair, what: str, kind: _Kind, start: datetime, lifetime: timedelta) -> KeyPair:
+    if start >= by.not_after:
+        raise ValueError(f"the {what} expired on {by.not_after:%Y-%m-%d}, and nothing that it signs is valid")
+    signer = serialization.load_pem_private_key(by.key_pem.encode(), password=None)
+    if not isinstance(signer, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"the {what}'s key is no elliptic curve key")  # noqa: TRY004 # a bad value in a PEM text
+    key = ec.generate_private_key(ec.SECP256R1())
+    lifetime = min(lifetime, by.not_after - start)
+    return _issue(kind, key, _certificate(by).subject, signer, start=start, lifetime=lifetime)
+
+
 def _issue(
-    subject: x509.Name,
+    kind: _Kind,
     key: ec.EllipticCurvePrivateKey,
     issuer: x509.Name,
     signer: ec.EllipticCurvePrivateKey,
     *,
-    path_length: int,
     start: datetime,
     lifetime: timedelta,
-    host: str | None = None,
 ) -> KeyPair:
     builder = (
         x509.CertificateBuilder()
-        .subject_name(subject)
+        .subject_name(kind.subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start - CLOCK_SKEW)
         .not_valid_after(start + lifetime)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_KEY_USAGE, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
-    if host is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    for extension, critical in kind.extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    if kind.hosts:
+        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in kind.hosts])
+        # without a subject the names are all that says whose it is (RFC 5280, 4.2.1.6)
+        builder = builder.add_extension(names, critical=not list(kind.subject))
     certificate = builder.sign(signer, hashes.SHA256())
     return KeyPair(
         certificate_pem=certificate.public_bytes(serialization.Encoding.PEM).decode(),
@@ -153,14 +204,15 @@ def _issue(
     )
 
 
-_KEY_USAGE: Final = x509.KeyUsage(
-    digital_signature=True,
-    key_cert_sign=True,
-    crl_sign=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -70,7 +70,21 @@ class Remove:
     place: Place
 
 
-Edit: TypeAlias = Set | Remove
+@dataclass(frozen=True)
+class FromFile:
+    """Give a place the text of a file, which a command line could not hold.
+
+    Attributes:
+        file: its name, as an example.
+        secret: whether the text is kept encrypted.
+    """
+
+    place: Place
+    file: str
+    secret: bool
+
+
+Edit: TypeAlias = Set | Remove | FromFile
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,9 @@ class Report:
         commands: list[str] = []
         for edit in edits:
             root = str(edit.place[0])
-            if root in self.texts:
+            if isinstance(edit, FromFile):
+                commands += self._from_file(edit)
+            elif root in self.texts:
                 commands.append(self._whole(root))
             elif isinstance(edit, Remove):
                 commands.append(_command("rm", edit.place))
@@ -161,11 +177,18 @@ class Report:
         # without a value on the command line Pulumi asks for it, unseen
         return _command("set --secret", place)
 
+    def _from_file(self, edit: FromFile) -> list[str]:
+        root = str(edit.place[0])
+        # a path into a text would replace all of it
+        kept = _leaves((root,), self.values[root]) if root in self.texts else ()
+        command = _command("set --secret" if edit.secret else "set", edit.place)
+        return [*(self._set(place, value) for place, value in kept), f"{command} < {quoted(edit.file)}"]
+
     def _whole(self, root: str) -> str:
         tree = {root: deepcopy(self.values[root])}
         for finding in sorted(self._findings, key=_Finding.order):
             for edit in finding.edits:
-                if edit.place[0] == root:
+                if edit.place[0] == root and not isinstance(edit, FromFile):
                     _apply(tree, edit)
         return self._set((root,), json.dumps(tree[root])) if root in tree else _command("rm", (root,))
 
@@ -248,7 +271,7 @@ def _leaves(place: Place, value: object) -> Iterable[tuple[Place, object]]:
         yield from _leaves((*place, step), inner)
 
 
-def _apply(tree: dict[Any, Any], edit: Edit) -> None:
+def _apply(tree: dict[Any, Any], edit: Set | Remove) -> None:
     inner: Any = tree
     for step in edit.place[:-1]:
         if isinstance(inner, dict) and not isinstance(inner.get(step), dict | list):

@@ -14,8 +14,10 @@ from infra.roots import roots_of
 
 MODEL_NAME_LIMIT: Final = 40
 VERSION_NAME_LIMIT: Final = 20  # after the model's name and a dash it still fits into the 63 characters of a label
+REVISION_NAME_LIMIT: Final = 46  # after `istiod-` it still fits into the 53 characters of a Helm release's name
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _HOST: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _REPOSITORY: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
@@ -172,6 +174,11 @@ def _namespace_is_free(value: str) -> bool:
     return is_name(value) and value not in {"default", "istio-system"} and not value.startswith("kube-")
 
 
+def is_revision_name(value: str) -> bool:
+    """Whether a revision of Istio can have this name."""
+    return is_name(value, REVISION_NAME_LIMIT)
+
+
 def is_outer_host(value: str) -> bool:
     """Whether this is a full lower-case DNS name that is none of the cluster's own."""
     return bool(_HOST.fullmatch(value)) and not value.endswith(".cluster.local")
@@ -230,6 +237,12 @@ Charts = Annotated[
 Release = Annotated[str, text(_RELEASE.fullmatch, "a chart's version is one exact release", "1.30.4")]
 Hub = Annotated[str, text(_REPOSITORY.fullmatch, "a hub is a registry and path without a tag", "docker.io/istio")]
 Tag = Annotated[str, text(_TAG.fullmatch, "it is the tag of Istio's images", None)]
+ObjectName = Annotated[
+    str,
+    text(_OBJECT_NAME.fullmatch, "an object's name has a-z, 0-9, - and ., with a letter or digit at both ends", None),
+]
+REVISION_NAME: Final = f"a revision's name is a DNS label (a-z, 0-9 and -, {REVISION_NAME_LIMIT} at most)"
+RevisionName = Annotated[str, text(is_revision_name, REVISION_NAME, None)]
 OuterHost = Annotated[
     str,
     text(

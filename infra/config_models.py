@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra import config_fields as fields
-from infra.config_access import Callers
+from infra.config_access import Callers, Jwt
 from infra.config_fields import WrongValueError, whole_between
+from infra.config_quota import Quota
 from infra.config_shape import Bounds, Section
 
 DEFAULT_CPU: Final = "500m"
@@ -201,7 +202,8 @@ class ModelInput(Section):
     versions: dict[str, VersionInput] = Field(default_factory=dict)
     mesh: fields.Switch = True
     callers: Callers = None
-    strict_callers: fields.Switch = Field(default=False, alias="strictCallers")
+    jwt: Jwt | None = None
+    strict_callers: fields.Switch = Field(default=True, alias="strictCallers")
     timeout_seconds: Annotated[
         int, whole_between(1, 3600, "a request may take 1-3600 seconds, its retries included", 30)
     ] = Field(default=30, alias="timeoutSeconds")
@@ -209,6 +211,7 @@ class ModelInput(Section):
     matches: tuple[Match, ...] = ()
     mirror: Mirror | None = None
     outlier_ejection: OutlierEjection = Field(default_factory=OutlierEjection, alias="outlierEjection")
+    quota: Quota | None = None
 
 
 def body_of(given: Any) -> dict[str, Any]:  # noqa: ANN401 # whatever JSON holds

@@ -6,13 +6,23 @@ No Pulumi import. Whatever has the wrong shape is passed over here, for its shap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from infra.config_access import check_callers
+from infra.config_access import check_access
 from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
 from infra.config_models import body_of
+from infra.config_quota import check_quota
 from infra.config_weights import Declared
 
-_NEEDS_PROXIES: Final = ("callers", "strictCallers", "matches", "mirror", "retries", "outlierEjection")
+_NEEDS_PROXIES: Final = (
+    "callers",
+    "jwt",
+    "strictCallers",
+    "matches",
+    "mirror",
+    "retries",
+    "outlierEjection",
+    "quota",
+)
 
 
 def check_models(declared: Mapping[str, Declared], report: Report) -> None:
@@ -31,22 +41,8 @@ def check_models(declared: Mapping[str, Declared], report: Report) -> None:
         if given.get("mesh") in (False, "false"):
             _check_plain(name, given, model, report)
         elif report.at(place) is given:
-            check_callers(place, given, report)
-
-
-def check_ingress(report: Report) -> None:
-    """Report a host that no gateway could serve, or whose requests would be plain to read without anybody's word."""
-    is_plain = report.at(("plainHttp",)) in (True, "true")
-    if report.at(("host",)) in (MISSING, ""):
-        if is_plain:
-            report.add(("plainHttp",), "there is no host that it could hold for", Remove(("plainHttp",)))
-        return
-    if not is_plain:
-        right = "requests to the host and their answers are not encrypted, and this has to be said: plainHttp is true"
-        report.add(("plainHttp",), right, Set(("plainHttp",), "true"))
-    if report.at(("istio", "gateway")) in (False, "false"):
-        place = ("istio", "gateway")
-        report.add(place, "requests to the host come in through it", Remove(place))
+            check_access(place, given, report)
+            check_quota(place, given, report)
 
 
 def _check_pods(model: Place, versions: object, report: Report) -> None:

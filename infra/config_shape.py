@@ -88,7 +88,7 @@ def keys_of(shape: type[BaseModel]) -> dict[str, Any]:
 
 def _explain(shape: type[BaseModel], kind: str, place: Place, wrong: object, report: Report) -> None:
     if isinstance(wrong, WrongValueError):
-        place = (*place, *wrong.inside)
+        place = (*_as_typed(shape, place), *wrong.inside)
         present = report.at(place) is not MISSING
         edit: Edit = Remove(place) if wrong.example is None and present else Set(place, wrong.example)
         report.add(place, wrong.right, edit)
@@ -105,6 +105,13 @@ def _explain_unknown(known: list[str], place: Place, report: Report) -> None:
         report.add(place, f"there is no such key here; there are {', '.join(known)}", Remove(place))
     else:
         report.add(place, f"there is no such key; did you mean {meant}?", *report.move(place, (*place[:-1], meant)))
+
+
+def _as_typed(shape: type[BaseModel], place: Place) -> Place:
+    """A place whose last key is as one types it; that of a missing value is pydantic's own name of the field."""
+    fields = getattr(_section(shape, place[:-1]), "model_fields", {})
+    alias = fields[place[-1]].alias if place[-1] in fields else None
+    return (*place[:-1], alias) if alias else place
 
 
 def _section(shape: type[BaseModel], place: Place) -> type[BaseModel]:

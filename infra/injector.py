@@ -34,6 +34,19 @@ class SidecarInjectorArgs:
     settings: CaSettings
 
 
+@dataclass(frozen=True)
+class Signer:
+    """The intermediate, for who else has something to sign with it.
+
+    Attributes:
+        pair: its certificate and key, PEM, by these names; secret.
+        generation: another one for every intermediate that is made.
+    """
+
+    pair: pulumi.Output[Mapping[str, str]]
+    generation: str
+
+
 class SidecarInjector(Component):
     """The opt-in policy, the CA, and the Secret that istiod mounts.
 
@@ -43,6 +56,7 @@ class SidecarInjector(Component):
     root_certificate: pulumi.Output[str]
     intermediate_certificate: pulumi.Output[str]
     istiod_values: Mapping[str, Any]
+    signer: Signer
 
     def __init__(self, name: str, args: SidecarInjectorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("SidecarInjector", name, opts)
@@ -82,6 +96,8 @@ class SidecarInjector(Component):
         )
         self.root_certificate = pulumi.Output.unsecret(trusted.apply(_certificates))
         self.intermediate_certificate = pulumi.Output.unsecret(intermediate.output.apply(_certificate))
+        generation = f"{args.settings.roots.signing}.{args.settings.generation}"
+        self.signer = Signer(pulumi.Output.secret(intermediate.output), generation)
         self.istiod_values = _istiod_values(args.settings)
         self.register_outputs({})
 

@@ -33,5 +33,6 @@ def monitor(
         return {}
     from infra.monitoring import Monitoring, MonitoringArgs  # with dashboards, whose library takes long to import
 
-    args = MonitoringArgs(settings.monitoring, settings.namespace, settings.host)
+    encrypted = settings.ingress.host if settings.ingress and settings.ingress.is_encrypted else None
+    args = MonitoringArgs(settings.monitoring, settings.namespace, encrypted)
     return {"monitoring": Monitoring("monitoring", args, opts, new_only).access}

@@ -16,6 +16,7 @@ import pulumi
 from infra import naming
 from infra.config_models import Batching
 from infra.isolation import METADATA_ADDRESS
+from infra.revisions import PLAIN
 from infra.settings import ModelSettings, VersionSettings
 from infra.warmup import startup_command, warmup_files
 
@@ -141,8 +142,10 @@ def _pod_metadata(args: ModelVersionArgs) -> dict[str, Any]:
         # server's last answers. A native one is told to leave after the server, and heeds this not at all.
         "terminationDrainDuration": f"{grace_period(args.model)}s",
     }
+    # Another revision's istiod gives the pods their proxies when they are made anew, so they have to be.
+    revision = {} if args.model.revision == PLAIN else {naming.ISTIO_REVISION: args.model.revision}
     return {
-        "labels": {**labels, "sidecar.istio.io/inject": "true"},
+        "labels": {**labels, "sidecar.istio.io/inject": "true", **revision},
         "annotations": {
             "proxy.istio.io/config": json.dumps(proxy),
             **(PAST_THE_PROXY if args.model.path.startswith("gs://") else {}),

@@ -32,7 +32,7 @@ class MonitoringArgs:
     Attributes:
         settings: from the stack's config; of kind bundled or operator.
         models: the models' namespace.
-        host: the name that callers outside the mesh use; Grafana is there as well.
+        host: the name at which browsers find Grafana by https; None where its password would travel in the clear.
     """
 
     settings: MonitoringSettings
@@ -178,8 +178,8 @@ class Grafana(_Objects):
 
 def grafana_url(host: str | None) -> str:
     """Return where browsers find Grafana: through the gateway, or else by a port-forward."""
-    outside = host or f"localhost:{workloads.GRAFANA_PORT}"
-    return f"http://{outside}{workloads.GRAFANA_PATH}"
+    origin = f"https://{host}" if host else f"http://localhost:{workloads.GRAFANA_PORT}"
+    return f"{origin}{workloads.GRAFANA_PATH}"
 
 
 class OperatorObjects(_Objects):

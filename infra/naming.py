@@ -7,10 +7,14 @@ PROJECT: Final = "tfserving-mesh"
 ISTIO_NAMESPACE: Final = "istio-system"
 ISTIO_BASE_RELEASE: Final = "istio-base"
 ISTIOD_RELEASE: Final = "istiod"
+ISTIO_REVISION: Final = "istio.io/rev"  # Istio's label of what is a revision's, and its annotation of a proxy's pod
 GATEWAY_RELEASE: Final = "istio-ingress"
 ISTIO_NETWORKING: Final = "networking.istio.io/v1"
+ISTIO_FILTERS: Final = "networking.istio.io/v1alpha3"
 ISTIO_SECURITY: Final = "security.istio.io/v1"
 INGRESS: Final = "ingress"
+GATEWAY_ACCOUNT: Final = f"{ISTIO_NAMESPACE}/{GATEWAY_RELEASE}"  # the chart gives it the release's name
+INGRESS_SECRET: Final = "ingress-tls"  # noqa: S105 # a name
 CACERTS_SECRET: Final = "cacerts"  # noqa: S105 # the name istiod looks for, no secret itself
 CA_ROOTS: Final = f"{PROJECT}/ca-roots"  # the annotation that says which roots a Secret holds
 CLUSTER_DOMAIN: Final = "cluster.local"
@@ -47,9 +51,9 @@ def model_url(model: str, namespace: str) -> str:
     return f"http://{service_host(model, namespace)}:{HTTP_PORT}/v1/models/{model}"
 
 
-def external_url(model: str, host: str) -> str:
-    """Where a caller outside the mesh reaches a model by REST, through the ingress gateway."""
-    return f"http://{host}/v1/models/{model}"
+def external_url(model: str, origin: str) -> str:
+    """Where a caller outside the mesh reaches a model by REST, through the ingress gateway at `https://HOST`."""
+    return f"{origin}/v1/models/{model}"
 
 
 def gateway_selector() -> dict[str, str]:

@@ -12,16 +12,19 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Field
 
 from infra import config_fields as fields
-from infra.config_access import ANY
+from infra.config_access import ANY, Jwt
 from infra.config_certificates import INTERMEDIATE_DAYS, ROOT_DAYS, WORKLOAD_HOURS, CaSettings, check_lifetimes
 from infra.config_egress import EgressSettings, check_egress
 from infra.config_errors import Problem, Remove, Report, Set, SettingsError, closest, shown
 from infra.config_gke import PROJECT_KEY, REGION_KEY, GkeCluster, GkeSettings, check_place, check_versions
+from infra.config_ingress import MAX_REQUEST_BYTES, IngressSettings, MaxRequestBytes, TlsSettings, check_ingress
+from infra.config_istio import DEFAULT_ISTIO, IstioSettings, check_revisions
 from infra.config_models import Autoscaling, Batching, Match, Mirror, ModelInput, OutlierEjection, Resources, Warmup
 from infra.config_monitoring import MonitoringSettings, check_monitoring
 from infra.config_names import declare
+from infra.config_quota import Quota
 from infra.config_rollout import RolloutSettings
-from infra.config_serving import check_ingress, check_models
+from infra.config_serving import check_models
 from infra.config_shape import Section, decoded, is_from_yaml, keys_of, shaped
 from infra.config_weights import Declared, WeightReader
 from infra.roots import FIRST, roots_of
@@ -30,7 +33,6 @@ from infra.weights import shares
 __all__ = ["Problem", "Settings", "SettingsError", "load", "parse"]
 
 DEFAULT_IMAGE: Final = "tensorflow/serving:2.20.0"
-DEFAULT_ISTIO: Final = "1.30.4"
 _SCALARS: Final = (int, str, bool)
 
 
@@ -50,33 +52,6 @@ class ExistingCluster(Section):
 ClusterSettings: TypeAlias = ExistingCluster | GkeSettings
 
 
-class ChartValues(Section):
-    """Helm values to merge over the program's own, chart by chart."""
-
-    base: dict[str, Any] = Field(default_factory=dict)
-    istiod: dict[str, Any] = Field(default_factory=dict)
-    gateway: dict[str, Any] = Field(default_factory=dict)
-
-
-class IstioSettings(Section):
-    """Where Istio comes from, and what is told to its charts.
-
-    Attributes:
-        charts: oci://..., https://... or a folder that holds base, istiod and gateway.
-        version: the charts' release; of no meaning for a folder.
-        hub: registry and path of the images.
-        tag: the images' tag; the charts' version when not given.
-        gateway: whether to install the ingress gateway.
-    """
-
-    charts: fields.Charts = "oci://ghcr.io/istio/release/charts"
-    version: fields.Release = DEFAULT_ISTIO
-    hub: fields.Hub = "docker.io/istio"
-    tag: fields.Tag = Field(default_factory=lambda given: given["version"])
-    gateway: fields.Switch = True
-    values: ChartValues = Field(default_factory=ChartValues)
-
-
 class StackInput(Section):
     """The keys of the project's namespace, weights aside."""
 
@@ -91,6 +66,8 @@ class StackInput(Section):
     image: fields.Image = DEFAULT_IMAGE
     host: fields.OuterHost = ""
     plain_http: fields.Switch = Field(default=False, alias="plainHttp")
+    tls: TlsSettings = Field(default_factory=TlsSettings)
+    max_request_bytes: MaxRequestBytes = Field(default=MAX_REQUEST_BYTES, alias="maxRequestBytes")
     egress: EgressSettings = Field(default_factory=EgressSettings)
     rollout: RolloutSettings = Field(default_factory=RolloutSettings)
     monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
@@ -142,12 +119,15 @@ class ModelSettings(Section):
         stable: the version that gets what the others leave.
         mesh: whether its pods have proxies, and so a route; without, its Service reaches the stable version alone.
         callers: the service accounts that may call, each NAMESPACE/NAME, or "any".
+        jwt: which token requests from outside need; None lets them in without one.
         strict_callers: whether callers without a proxy are refused.
         timeout_seconds: how long a request may take, its retries included.
         retries: how often a request is tried again that did not reach a server.
+        revision: of Istio, whose proxies its pods get.
         matches: requests that go to one version whatever the weights, the first that fits.
         mirror: which version gets copies of requests.
         outlier_ejection: when a failing pod is left out.
+        quota: how many predictions each of its pods takes; None is as many as come.
     """
 
     name: str
@@ -156,12 +136,15 @@ class ModelSettings(Section):
     stable: str
     mesh: bool
     callers: Literal["any"] | tuple[str, ...]
+    jwt: Jwt | None
     strict_callers: bool
     timeout_seconds: int
     retries: int
+    revision: str
     matches: tuple[Match, ...]
     mirror: Mirror | None
     outlier_ejection: OutlierEjection
+    quota: Quota | None
     versions: tuple[VersionSettings, ...]
 
     @property
@@ -176,7 +159,7 @@ class Settings(Section):
     Attributes:
         namespace: where the models live.
         image: the model server's, for models that name none.
-        host: the name that callers outside the mesh use; None lets nobody in.
+        ingress: how callers outside the mesh come in; None lets nobody in.
         rollout: what a canary's step may be.
     """
 
@@ -187,11 +170,21 @@ class Settings(Section):
     ca: CaSettings
     namespace: str
     image: str
-    host: str | None
+    ingress: IngressSettings | None
     egress: EgressSettings
     rollout: RolloutSettings
     monitoring: MonitoringSettings
     models: tuple[ModelSettings, ...]
+
+    @property
+    def host(self) -> str | None:
+        """The name that callers outside the mesh use."""
+        return self.ingress.host if self.ingress else None
+
+    @property
+    def origin(self) -> str | None:
+        """The beginning of their URLs: https://models.example.com."""
+        return self.ingress.origin if self.ingress else None
 
 
 def load() -> Settings:
@@ -231,6 +224,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
     check_models(declared, report)
     check_ingress(report)
     check_lifetimes(report)
+    check_revisions(report)
     check_monitoring(report)
     check_egress(report)
     if report.at(("cluster", "kind")) == "gke":
@@ -256,7 +250,7 @@ def parse(config: Mapping[str, str], *, project: str, stack: str, secrets: Colle
         ),
         namespace=given.namespace,
         image=given.image,
-        host=given.host or None,
+        ingress=_ingress(given),
         egress=given.egress,
         rollout=given.rollout,
         monitoring=given.monitoring,
@@ -276,6 +270,12 @@ def _cluster(given: ExistingCluster | GkeCluster, report: Report) -> ClusterSett
         return given
     place = {"project": report.at((PROJECT_KEY,)), "region": report.at((REGION_KEY,))}
     return GkeSettings(**given.model_dump(by_alias=True), **place)
+
+
+def _ingress(given: StackInput) -> IngressSettings | None:
+    if not given.host:
+        return None
+    return IngressSettings(host=given.host, tls=given.tls, max_request_bytes=given.max_request_bytes)
 
 
 def _decoded(scalar: Mapping[str, bool], typed: Mapping[str, str], hidden: Collection[str]) -> tuple[Report, set[str]]:
@@ -330,11 +330,14 @@ def _model(
         stable=stable,
         mesh=given.mesh,
         callers=ANY if given.callers is None else given.callers,
-        strict_callers=given.strict_callers,
+        jwt=given.jwt,
+        strict_callers=given.mesh and given.strict_callers,
         timeout_seconds=given.timeout_seconds,
         retries=given.retries,
+        revision=stack.istio.revision,
         matches=given.matches,
         mirror=given.mirror,
         outlier_ejection=given.outlier_ejection,
+        quota=given.quota,
         versions=tuple(map(version, declared.versions)),
     )

@@ -1,4 +1,4 @@
-"""What is valid until when: the stack's CA, the roots in the injector's webhook, and each proxy's certificate."""
+"""What is valid until when: the CA, the roots in the injector's webhook, what proxies have, what a gateway serves."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from rollout.cluster_api import ApiError
 from rollout.errors import RolloutError
-from rollout.injector import WEBHOOKS
+from rollout.injector import LABEL
 from rollout.mesh import Pod, Proxy, callers
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 # A proxy renews after half of its certificate's life; one that has less than this left could not.
 OVERDUE: Final = 1 / 3
-_WEBHOOKS: Final = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOKS}"
+# Whoever renews a server's certificate does it with a third of its life left, or more.
+_NEAR: Final = 1 / 4
+_SERVED: Final = "kubernetes://"  # a gateway has a Secret's certificate under the Secret's name behind this
+_WEBHOOKS: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 _AT_ONCE: Final = 100
 
 
@@ -40,6 +43,18 @@ class Authority:
     intermediate: x509.Certificate
 
 
+class Bundle(NamedTuple):
+    """What a webhook of an injector, of which each revision of Istio has one, is known by.
+
+    Attributes:
+        of: the webhook configuration's name.
+        pem: its caBundle.
+    """
+
+    of: str
+    pem: bytes
+
+
 @dataclass(frozen=True)
 class ProxyCertificate:
     """What one proxy has.
@@ -48,11 +63,13 @@ class ProxyCertificate:
         identity: namespace and service account, as the certificate says: models/half-plus.
         chain: its own certificate, then those that signed it.
         trusted: the roots by which it knows others.
+        served: what a gateway shows to callers from outside.
     """
 
     identity: str
     chain: tuple[x509.Certificate, ...]
     trusted: tuple[x509.Certificate, ...]
+    served: tuple[x509.Certificate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,7 @@ class Ending:
     """One certificate, or the certificates of one identity's proxies.
 
     Attributes:
-        what: root, intermediate, webhook or proxy.
+        what: root, intermediate, webhook, host or proxy.
         of: whose.
         until: the earliest end, UTC.
         notes: what is to be known of it.
@@ -103,12 +120,14 @@ def proxy_certificate(dump: Mapping[str, Any]) -> ProxyCertificate | None:
     names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     (name,) = names.get_values_for_type(x509.UniformResourceIdentifier)
     _, _, namespace, _, account = name.removeprefix("spiffe://").split("/")
-    return ProxyCertificate(f"{namespace}/{account}", chain, _inline(trusted["inline_bytes"]))
+    shown = [each.get("tls_certificate", {}) for name, each in secrets.items() if name.startswith(_SERVED)]
+    served = tuple(_inline(each["certificate_chain"]["inline_bytes"])[0] for each in shown if each)
+    return ProxyCertificate(f"{namespace}/{account}", chain, _inline(trusted["inline_bytes"]), served)
 
 
 def endings(
     authority: Authority,
-    bundles: Collection[bytes],
+    bundles: Collection[Bundle],
     proxies: Iterable[ProxyCertificate],
     within: timedelta,
     now: datetime,
@@ -117,10 +136,10 @@ def endings(
 
     Args:
         authority: the stack's CA.
-        bundles: each caBundle that one of the injector's webhooks has, PEM.
+        bundles: by which roots the API server knows an injector.
         proxies: what the proxies have.
         within: what the program makes must not end in this time. A proxy's certificate renews itself, and is held
-            against its own length instead.
+            against its own length instead; a host's against the shorter of both.
         now: UTC.
     """
     rows = [
@@ -128,14 +147,18 @@ def endings(
         for root in authority.roots
     ]
     rows.append(_made("intermediate", _name(authority.intermediate), [authority.intermediate], now + within))
-    for bundle in bundles:
-        found = x509.load_pem_x509_certificates(bundle)
-        row = _made("webhook", WEBHOOKS, found, now + within)
+    for bundle in sorted(bundles):
+        found = x509.load_pem_x509_certificates(bundle.pem)
+        row = _made("webhook", bundle.of, found, now + within)
         agrees = set(found) == set(authority.roots)
         rows.append(row if agrees else replace(row, notes=("trusts other roots than the stack's",), wrong=True))
     identities: dict[str, list[ProxyCertificate]] = {}
+    hosts: dict[str, list[x509.Certificate]] = {}
     for proxy in proxies:
         identities.setdefault(proxy.identity, []).append(proxy)
+        for certificate in proxy.served:
+            hosts.setdefault(_hosts(certificate), []).append(certificate)
+    rows += [_of_host(name, found, within, now) for name, found in sorted(hosts.items())]
     return rows + [_of_proxies(name, found, authority, now) for name, found in sorted(identities.items())]
 
 
@@ -144,6 +167,18 @@ def _made(
 ) -> Ending:
     until = min(each.not_valid_after_utc for each in certificates)
     return Ending(what, of, until, notes, wrong=until <= latest)
+
+
+def _of_host(hosts: str, served: list[x509.Certificate], within: timedelta, now: datetime) -> Ending:
+    first = min(served, key=lambda each: each.not_valid_after_utc)
+    until = first.not_valid_after_utc
+    near = min(within, _NEAR * (until - first.not_valid_before_utc))
+    return Ending("host", hosts, until, wrong=until - now <= near)
+
+
+def _hosts(certificate: x509.Certificate) -> str:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return ", ".join(names.get_values_for_type(x509.DNSName))
 
 
 def _of_proxies(identity: str, found: list[ProxyCertificate], authority: Authority, now: datetime) -> Ending:
@@ -198,11 +233,11 @@ def _inline(data: str) -> tuple[x509.Certificate, ...]:
     return tuple(x509.load_pem_x509_certificates(base64.b64decode(data)))
 
 
-def look(api: ClusterApi) -> tuple[set[bytes], list[ProxyCertificate], list[str]]:
+def look(api: ClusterApi) -> tuple[set[Bundle], list[ProxyCertificate], list[str]]:
     """Ask a cluster.
 
     Returns:
-        Each caBundle that one of the injector's webhooks has, what each proxy has, and what could not be told, a line
+        Each caBundle that one of the injectors' webhooks has, what each proxy has, and what could not be told, a line
         each.
     """
     notes: list[str] = []
@@ -225,13 +260,20 @@ def look(api: ClusterApi) -> tuple[set[bytes], list[ProxyCertificate], list[str]
     return bundles, [answer for answer in answers if isinstance(answer, ProxyCertificate)], notes
 
 
-def _bundles(api: ClusterApi, notes: list[str]) -> set[bytes]:
+def _bundles(api: ClusterApi, notes: list[str]) -> set[Bundle]:
     try:
-        webhooks = api.get(_WEBHOOKS).get("webhooks") or []
+        found = api.items(_WEBHOOKS, labelSelector=LABEL)
     except ApiError as error:
         notes.append(f"the injector's webhook cannot be read: {error}")
         return set()
-    found = {each["name"]: base64.b64decode(each["clientConfig"].get("caBundle") or "") for each in webhooks}
-    empty = [name for name, bundle in found.items() if not bundle]
-    notes += [f"the webhook {name} has no caBundle; istiod writes it once it is ready" for name in empty]
-    return {bundle for bundle in found.values() if bundle}
+    if not found:
+        notes.append("the injector has no webhook: no istiod is there")
+    bundles = set()
+    for each in found:
+        for webhook in each.get("webhooks") or []:
+            pem = base64.b64decode(webhook["clientConfig"].get("caBundle") or "")
+            if pem:
+                bundles.add(Bundle(each["metadata"]["name"], pem))
+            else:
+                notes.append(f"the webhook {webhook['name']} has no caBundle; istiod writes it once it is ready")
+    return bundles

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kubernetes.client import AdmissionregistrationV1Api
 
-WEBHOOKS = "istio-sidecar-injector"
+LABEL = "app=sidecar-injector"  # each revision of Istio has an injector with webhooks of its own
 
 
 def untrusting(api: AdmissionregistrationV1Api, root_pem: str) -> list[str]:
@@ -18,6 +18,9 @@ def untrusting(api: AdmissionregistrationV1Api, root_pem: str) -> list[str]:
         api: the cluster's.
         root_pem: the certificate in PEM, as the stack exports it.
     """
-    webhooks = api.read_mutating_webhook_configuration(WEBHOOKS).webhooks or []
-    bundles = {webhook.name: base64.b64decode(webhook.client_config.ca_bundle or "").decode() for webhook in webhooks}
-    return [name for name, bundle in bundles.items() if bundle.split() != root_pem.split()]
+    return [
+        webhook.name
+        for each in api.list_mutating_webhook_configuration(label_selector=LABEL).items
+        for webhook in each.webhooks or []
+        if base64.b64decode(webhook.client_config.ca_bundle or "").decode().split() != root_pem.split()
+    ]

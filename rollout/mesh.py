@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from infra import naming
+from infra.revisions import PLAIN
 from rollout.errors import RolloutError
 from rollout.proxies import gateway_weights, route_weights
 
@@ -41,30 +42,37 @@ class Callers:
         sidecars: pods in the mesh.
         gateways: pods that are nothing but a proxy.
         outside: pods without a proxy, by namespace and app; those of the cluster itself are left out.
+        revisions: how many proxies each of Istio's revisions has, by namespace and app.
     """
 
     sidecars: tuple[Pod, ...]
     gateways: tuple[Pod, ...]
     outside: Mapping[str, int]
+    revisions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def callers(api: ClusterApi) -> Callers:
     """Look through a cluster's running pods."""
     sidecars, gateways, outside = [], [], dict[str, int]()
+    revisions: dict[str, dict[str, int]] = {}
     for pod in api.items("/api/v1/pods", fieldSelector="status.phase=Running"):
         metadata, spec = pod["metadata"], pod["spec"]
         if metadata.get("deletionTimestamp"):
             continue
         name = Pod(metadata["namespace"], metadata["name"])
         containers = [each["name"] for each in spec["containers"]]
+        workload = f"{name.namespace}/{_workload(metadata)}"
         if containers == [PROXY]:
             gateways.append(name)
         elif PROXY in containers or PROXY in [each["name"] for each in spec.get("initContainers") or []]:
             sidecars.append(name)
-        elif not name.namespace.startswith(_CLUSTERS_OWN):
-            workload = f"{name.namespace}/{_workload(metadata)}"
-            outside[workload] = outside.get(workload, 0) + 1
-    return Callers(tuple(sidecars), tuple(gateways), outside)
+        else:
+            if not name.namespace.startswith(_CLUSTERS_OWN):
+                outside[workload] = outside.get(workload, 0) + 1
+            continue
+        proxies = revisions.setdefault((metadata.get("annotations") or {}).get(naming.ISTIO_REVISION, PLAIN), {})
+        proxies[workload] = proxies.get(workload, 0) + 1
+    return Callers(tuple(sidecars), tuple(gateways), outside, revisions)
 
 
 def _workload(metadata: Mapping[str, Any]) -> str:

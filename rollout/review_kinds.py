@@ -58,6 +58,18 @@ KINDS: Final[Mapping[str, Kind]] = {
     "kubernetes:NetworkPolicy": Kind(
         "network policy", "what it lets through is dropped, or without nothing-else all is let through"
     ),
+    "kubernetes:AuthorizationPolicy": Kind(
+        "access rules (AuthorizationPolicy)",
+        "whoever reaches a pod may call it",
+        "until it is made anew",
+        deletable=True,
+    ),
+    "kubernetes:PeerAuthentication": Kind(
+        "mutual TLS (PeerAuthentication)",
+        "callers without a sidecar are refused, or let in",
+        "until it is made anew",
+        deletable=True,
+    ),
     "kubernetes:ServiceEntry": Kind("egress (ServiceEntry)"),
     "gcp:compute/firewall:Firewall": Kind("firewall rule"),
     "scaling": Kind("note of who scales (Stash)"),

@@ -12,7 +12,7 @@ from rollout.cluster_api import ApiError
 from rollout.convergence import Convergence, Watch, proxies_of
 from rollout.errors import RolloutError
 from rollout.figures import Figures, Now
-from rollout.mesh import callers
+from rollout.mesh import Callers, callers
 from rollout.route import read
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def status(
     """
     found = callers(api)
     rows: list[VersionStatus] = []
-    notes: dict[str, None] = {}
+    notes = dict.fromkeys(behind(found, settings.istio.revision))
     for model in models:
         watch = Watch(proxies_of(api, found, settings.host), model.name, settings.namespace)
         try:
@@ -80,6 +80,17 @@ def status(
             for version in model.versions
         ]
     return rows, list(notes)
+
+
+def behind(found: Callers, revision: str) -> list[str]:
+    """Name the workloads whose proxies are not of Istio's revision in use: that one's istiod is still needed."""
+    return [
+        f"{workload}: {'1 proxy is' if count == 1 else f'{count} proxies are'} of Istio's revision {other}, "
+        f"not of {revision}. Its pods have to be made anew"
+        for other, workloads in sorted(found.revisions.items())
+        if other != revision
+        for workload, count in sorted(workloads.items())
+    ]
 
 
 def table(rows: list[VersionStatus]) -> Table:

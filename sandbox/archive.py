@@ -48,12 +48,14 @@ def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     return member
 
 
-def write_archive(out: IO[bytes], reference: str, settings: Mapping[str, object], layers: Sequence[Path]) -> None:
+def write_archive(
+    out: IO[bytes], references: Sequence[str], settings: Mapping[str, object], layers: Sequence[Path]
+) -> None:
     """Write an image that any container runtime imports.
 
     Args:
         out: gets the archive.
-        reference: the name under which a runtime then has it.
+        references: the names under which a runtime then has it.
         settings: the image's config, in the OCI's words (Entrypoint, User, Env...).
         layers: tar files, the lowest first.
     """
@@ -68,7 +70,7 @@ def write_archive(out: IO[bytes], reference: str, settings: Mapping[str, object]
     }
     encoded = json.dumps(config, sort_keys=True).encode()
     config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
-    manifest = [{"Config": config_name, "RepoTags": [reference], "Layers": [f"{digest}.tar" for digest in digests]}]
+    manifest = [{"Config": config_name, "RepoTags": [*references], "Layers": [f"{digest}.tar" for digest in digests]}]
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for layer, digest in zip(layers, digests, strict=True):
             member = _member(f"{digest}.tar", tarfile.REGTYPE, 0o644)

@@ -31,7 +31,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Image:
-    """One image: the root file system (when it needs more than one static program), then the files."""
+    """One image: the root file system (when it needs more than one static program), then the files.
+
+    `also` are tags under which the same image is there as well.
+    """
 
     reference: str
     files: tuple[Source, ...]
@@ -39,6 +42,12 @@ class Image:
     tools: tuple[GoTool, ...] = ()
     root: RootFileSystem | None = None
     user: str = ""
+    also: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All the names that it has."""
+        return (self.reference, *(f"{self.reference.rpartition(':')[0]}:{tag}" for tag in self.also))
 
 
 def _tool(tool: GoTool, inside: str) -> Source:
@@ -69,6 +78,9 @@ CONTROL_PLANE = (
     _static("registry.k8s.io/kube-scheduler:v1.35.4", gotools.SCHEDULER),
 )
 
+# There is one build of Istio. An upgrade is tried with the same one under a second tag: that shows the steps and what
+# they cost callers, not what differs between two releases.
+_SECOND_TAG = ("1.31-sandbox-second",)
 _BOOTSTRAP = Source(materials.envoy_bootstrap, materials.istio_key, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json")
 ISTIO = (
     Image(
@@ -78,6 +90,7 @@ ISTIO = (
         (gotools.PILOT_DISCOVERY,),
         root=materials.BASE,
         user="1337:1337",  # the chart demands an image that does not run as root
+        also=_SECOND_TAG,
     ),
     Image(
         "docker.io/istio/proxyv2:1.31-sandbox",
@@ -89,6 +102,7 @@ ISTIO = (
         ("/usr/local/bin/pilot-agent",),
         (gotools.PILOT_AGENT,),
         root=materials.BASE,
+        also=_SECOND_TAG,
     ),
 )
 
@@ -135,7 +149,7 @@ def key(image: Image) -> str:
     """Changes whenever the archive could."""
     digest = hashlib.sha256()
     root = image.root.key() if image.root else ""
-    for part in (_FORMAT, image.reference, *image.entrypoint, image.user, root):
+    for part in (_FORMAT, *image.references, *image.entrypoint, image.user, root):
         digest.update(part.encode() + b"\0")
     for source in image.files:
         digest.update(f"{source.inside}\0{source.key()}\0".encode())
@@ -165,7 +179,7 @@ def build(image: Image) -> None:
         layers = [image.root.path(), layer] if image.root else [layer]
         with staged.open("wb") as out:
             settings = {"Env": [_PATH], "Entrypoint": list(image.entrypoint), "User": image.user}
-            archive.write_archive(out, image.reference, settings, layers)
+            archive.write_archive(out, image.references, settings, layers)
         staged.replace(final)
     except OSError as error:
         raise SandboxError(f"writing the image {image.reference} failed: {error.strerror}: {final.parent}") from error

@@ -24,12 +24,18 @@ def private_key(pair: KeyPair) -> ec.EllipticCurvePrivateKey:
 
 
 def workload(
-    signer: KeyPair, *, now: datetime, identity: str = IDENTITY, hours: float = 24, authority: bool = False
+    signer: KeyPair,
+    *,
+    now: datetime,
+    identity: str = IDENTITY,
+    hours: float = 24,
+    authority: bool = False,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> x509.Certificate:
     """What istiod makes for a pod: no subject, the identity (namespace/account) as a URI."""
     namespace, account = identity.split("/")
     uri = f"spiffe://cluster.local/ns/{namespace}/sa/{account}"
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(
         digital_signature=True,
         key_encipherment=True,

@@ -72,6 +72,7 @@ def _rollout() -> Sequence[Graph]:
             "Less than at the callers by the way there and by what waited for a connection.",
         ),
         Graph("Requests", "reqps", {version: _of(series.REQUESTS, caller)}),
+        Graph("Requests refused by a quota", "reqps", {version: _of(series.LIMITED)}, "Answered 429; no errors."),
         Graph("Requests in flight", "short", {version: _of(series.IN_FLIGHT)}),
         Graph("Errors above the other versions", "percentunit", {version: _of(series.ERROR_EXCESS)}),
         Graph("Pods whose model is AVAILABLE", "percentunit", {version: _of(series.LOADED)}, most=1),

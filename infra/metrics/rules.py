@@ -44,8 +44,11 @@ def _models(namespace: str, telemetry: Telemetry) -> Iterator[Rule]:
         nothing = f"0 * {series.selector(series.REQUESTS_TOTAL, side=side)}"
         yield _rule(series.ERRORS_TOTAL, f"{source.errors} or sum by ({sources.PER_PROXY}) ({nothing})", side)
         yield _rule(series.LATENCY_BUCKETS_TOTAL, source.latency, side)
+        if side == series.SOURCE:  # a quota's refusal never reaches what Envoy counts at the version's own proxy
+            yield _rule(series.LIMITED_TOTAL, source.limited, side)
     yield _rule(series.REQUESTS, _filled(f"sum by ({_SIDE}) (rate({series.REQUESTS_TOTAL}[1m]))"))
     yield _rule(series.ERRORS, _filled(f"sum by ({_SIDE}) (rate({series.ERRORS_TOTAL}[1m]))"))
+    yield _rule(series.LIMITED, f"sum by ({_VERSION}) (rate({series.LIMITED_TOTAL}[1m])) or 0 * {series.WEIGHT}")
     yield _rule(series.ERROR_RATIO, f"{series.ERRORS} / ({series.REQUESTS} > 0)")
     yield _rule(series.LATENCY_BUCKETS, f"sum by ({_SIDE}, le) (rate({series.LATENCY_BUCKETS_TOTAL}[1m]))")
     for name, quantile in _QUANTILES:

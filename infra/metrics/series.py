@@ -26,7 +26,11 @@ SHARE: Final = "model_version:share:ratio1m"  # 0-1 of the model's requests, abs
 # Counts since each proxy started, with the label pod: the proxy that counted. See `counted`.
 REQUESTS_TOTAL: Final = "model_version:requests:total"
 ERRORS_TOTAL: Final = "model_version:errors:total"
+LIMITED_TOTAL: Final = "model_version:limited:total"  # at the callers alone
 LATENCY_BUCKETS_TOTAL: Final = "model_version:latency_ms_bucket:total"  # cumulative, by le in milliseconds
+
+# As callers' proxies see it, without the label side: answered 429, or RESOURCE_EXHAUSTED by gRPC. They are no errors.
+LIMITED: Final = "model_version:limited:rate1m"  # per second
 
 # What is now; without the label side.
 IN_FLIGHT: Final = "model_version:in_flight"  # requests that callers' proxies wait for

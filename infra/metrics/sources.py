@@ -20,6 +20,9 @@ from infra.metrics.series import DESTINATION, SOURCE
 FAILED_STATUSES: Final = "2|4|12|13|14|15"
 # A failed answer, or (0, from Istio) none.
 FAILED_CODES: Final = "5..|0"
+# What a quota answers, by REST and by gRPC (RESOURCE_EXHAUSTED); a model server whose queue is full says 503.
+LIMITED_CODE: Final = "429"
+LIMITED_STATUS: Final = "8"
 PER_PROXY: Final = "namespace, model, version, pod"
 
 
@@ -30,11 +33,13 @@ class Source:
     Attributes:
         requests: since each proxy started.
         errors: those of them that failed; nothing where none did.
+        limited: those of them that were refused for their number; nothing where none was.
         latency: the cumulative histogram of milliseconds, with `le` as well.
     """
 
     requests: str
     errors: str
+    limited: str
     latency: str
 
 
@@ -56,9 +61,12 @@ def istio(namespace: str) -> dict[str, Source]:
         pick = called if side == SOURCE else own
         failed = pick("istio_requests_total", f', response_code=~"{FAILED_CODES}"')
         refused = pick("istio_requests_total", f', grpc_response_status=~"{FAILED_STATUSES}"')
+        limited = pick("istio_requests_total", f', response_code="{LIMITED_CODE}"')
+        limited_grpc = pick("istio_requests_total", f', grpc_response_status="{LIMITED_STATUS}"')
         return Source(
             requests=_summed(pick("istio_requests_total")),
             errors=_summed(f"{failed} or {refused}"),
+            limited=_summed(f"{limited} or {limited_grpc}"),
             latency=_summed(pick("istio_request_duration_milliseconds_bucket"), "le"),
         )
 
@@ -81,9 +89,12 @@ def envoy(namespace: str) -> dict[str, Source]:
         failed = pick("envoy_cluster_upstream_rq", rest, f', response_code=~"{FAILED_CODES}"')
         # What no server answered has both a code of Envoy's own and a status, so each port counts one of them.
         refused = pick(f"envoy_cluster_grpc_({FAILED_STATUSES})", grpc)
+        limited = pick("envoy_cluster_upstream_rq", rest, f', response_code="{LIMITED_CODE}"')
+        limited_grpc = pick(f"envoy_cluster_grpc_{LIMITED_STATUS}", grpc)
         return Source(
             requests=_summed(pick("envoy_cluster_upstream_rq", both, ', response_code!=""')),
             errors=_summed(f"{failed} or {refused}"),
+            limited=_summed(f"{limited} or {limited_grpc}"),
             latency=_summed(pick("envoy_cluster_upstream_rq_time_bucket", both), "le"),
         )
 

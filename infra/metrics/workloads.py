@@ -94,6 +94,7 @@ def grafana(
     environment = {
         "GF_SERVER_ROOT_URL": f"{url}/",
         "GF_SERVER_SERVE_FROM_SUB_PATH": "true",
+        "GF_SECURITY_COOKIE_SECURE": "true" if url.startswith("https:") else "false",
         "GF_AUTH_ANONYMOUS_ENABLED": "false",
         "GF_USERS_ALLOW_SIGN_UP": "false",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",

@@ -132,10 +132,11 @@ def test_a_step_changes_nothing_that_measures(record: Record) -> None:
 
 
 def test_grafana_is_at_the_host_below_a_path_and_lets_nobody_in_without_the_password(record: Record) -> None:
-    program = deploy(record, monitoring={"kind": "bundled"}, host="models.example.com", plainHttp="true")
+    program = deploy(record, monitoring={"kind": "bundled"}, host="models.example.com", tls={"kind": "ca"})
     (container,) = program.one(DEPLOYMENT, "grafana").inputs["spec"]["template"]["spec"]["containers"]
     environment = {each["name"]: each.get("value") for each in container["env"]}
-    assert environment["GF_SERVER_ROOT_URL"] == "http://models.example.com/grafana/"
+    assert environment["GF_SERVER_ROOT_URL"] == "https://models.example.com/grafana/"
+    assert environment["GF_SECURITY_COOKIE_SECURE"] == "true"
     assert environment["GF_SERVER_SERVE_FROM_SUB_PATH"] == "true"
     assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
     route = program.one(VIRTUAL_SERVICE, "grafana").inputs
@@ -143,6 +144,14 @@ def test_grafana_is_at_the_host_below_a_path_and_lets_nobody_in_without_the_pass
     assert route["spec"]["gateways"] == ["ingress"]
     destination = route["spec"]["http"][0]["route"][0]["destination"]
     assert destination["host"] == f"grafana.{HOME}.svc.cluster.local"
+
+
+def test_no_password_travels_in_the_clear(record: Record) -> None:
+    program = deploy(record, monitoring={"kind": "bundled"}, host="models.example.com", plainHttp="true")
+    assert [each.inputs["metadata"]["name"] for each in program.of(VIRTUAL_SERVICE)] == ["inception"]
+    (container,) = program.one(DEPLOYMENT, "grafana").inputs["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["GF_SERVER_ROOT_URL"] == "http://localhost:3000/grafana/"
 
 
 def test_grafanas_password_is_secret_and_kept(bundled: Program) -> None:

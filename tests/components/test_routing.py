@@ -19,10 +19,8 @@ from tests.components.test_program import (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
     deploy,
-    needs,
 )
 
-GATEWAY = "kubernetes:networking.istio.io/v1:Gateway"
 HOST = "inception.models.svc.cluster.local"
 
 
@@ -180,24 +178,6 @@ def without_port(target: dict[str, Any]) -> dict[str, Any]:
     destination = dict(target["destination"])
     assert destination.pop("port") == {"number": 8501}, "the gateway's own port, 80, is no model server's"
     return {**target, "destination": destination}
-
-
-def test_the_gateway_listens_for_the_host_alone_and_goes_after_the_routes(record: Record) -> None:
-    program = deploy(record, host="models.example.com", plainHttp=True)
-    gateway = program.one(GATEWAY)
-    assert gateway.inputs["metadata"] == gateway.inputs["metadata"] | {"name": "ingress", "namespace": "models"}
-    assert gateway.inputs["spec"] == {
-        "selector": {"istio": "ingress"},
-        "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["./models.example.com"]}],
-    }
-    assert gateway.name in needs(program, program.one(VIRTUAL_SERVICE))
-
-
-def test_nobody_is_let_in_unasked(record: Record) -> None:
-    program = deploy(record)
-    assert program.of(GATEWAY) == []
-    assert program.one(VIRTUAL_SERVICE).inputs["spec"]["hosts"] == [HOST]
-    assert "gateways" not in program.one(VIRTUAL_SERVICE).inputs["spec"]
 
 
 def spec(**weights: int) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from tests.components.test_program import (
 AUTOSCALER = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
-PEERS = "kubernetes:security.istio.io/v1:PeerAuthentication"
 
 
 def serving(record: Record, first: dict[str, Any] | None = None, **model: Any) -> Program:
@@ -198,16 +197,9 @@ def test_up_waits_until_the_longest_request_of_a_removed_pod_has_ended(record: R
     assert int(deployment.inputs["metadata"]["annotations"]["pulumi.com/timeoutSeconds"]) > 3000 + DRAIN_PERIOD
 
 
-def test_strict_callers_holds_for_the_models_pods_alone(record: Record) -> None:
-    peers = serving(record, strictCallers=True).one(PEERS)
-    assert peers.inputs["spec"] == {"selector": {"matchLabels": {"app": "inception"}}, "mtls": {"mode": "STRICT"}}
-    assert peers.inputs["metadata"]["namespace"] == "models"
-    assert serving(record).of(PEERS) == []
-
-
 def test_a_model_without_the_mesh_is_a_plain_service_and_deployments(record: Record) -> None:
     program = serving(record, callers=None, mesh=False)
-    for token in (VIRTUAL_SERVICE, DESTINATION_RULE, PEERS):
+    for token in (VIRTUAL_SERVICE, DESTINATION_RULE):
         assert program.of(token) == []
     for version in ("v1", "v2"):
         assert pod(program, version)["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"

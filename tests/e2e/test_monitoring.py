@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import time
-import urllib.error
-import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +15,7 @@ from scipy.stats import binom
 from infra.metrics import series
 from infra.metrics.dashboards import dashboards
 from tests.e2e.conftest import MODEL, Cluster, Stack, settle, wait_for
+from tests.e2e.outside import Outside
 from tests.e2e.prometheus import INTERVAL, MONITORING, NAMESPACE, Prometheus
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +30,7 @@ RECORDED_AFTER = 3 * INTERVAL
 def prometheus(deployed: Stack, cluster: Cluster) -> Iterator[Prometheus]:
     """Prometheus, with the stack's model measured; taken away after the tests."""
     before = deployed.file.read_text()
-    deployed.set(monitoring=dict(MONITORING), v2Weight=WEIGHTS["v2"], host=HOST, plainHttp=True)
+    deployed.set(monitoring=dict(MONITORING), v2Weight=WEIGHTS["v2"], host=HOST, tls={"kind": "ca"})
     try:
         deployed.up()
         restart_caller(cluster)
@@ -151,35 +150,29 @@ def test_a_version_whose_model_is_available_is_loaded(prometheus: Prometheus) ->
     wait_for(lambda: prometheus.by("version", loaded) == wanted, "both versions to be loaded")
 
 
-def grafana(cluster: Cluster, path: str, password: str | None = None) -> tuple[int, Any]:
+def grafana(outside: Outside, path: str, password: str | None = None) -> tuple[int, Any]:
     """Ask Grafana through the ingress gateway, as a browser outside of the cluster would."""
-    (gateway,) = cluster.core.list_namespaced_pod("istio-system", label_selector="istio=ingress").items
-    request = urllib.request.Request(f"http://{gateway.status.pod_ip}{path}", headers={"Host": HOST})
-    if password is not None:
-        known = base64.b64encode(f"admin:{password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {known}")
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 # the sandbox's gateway
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, None
+    known = {} if password is None else {"Authorization": f"Basic {b64encode(f'admin:{password}'.encode()).decode()}"}
+    answer = outside.ask(path, headers=known)
+    return answer.status, json.loads(answer.body) if answer.status == 200 else None
 
 
 @pytest.mark.usefixtures("prometheus")
 def test_grafana_is_at_the_host_and_shows_the_dashboards_to_who_has_the_password(
     deployed: Stack, cluster: Cluster
 ) -> None:
-    wait_for(lambda: grafana(cluster, "/grafana/api/health")[0] == 200, "Grafana at the host")
-    assert grafana(cluster, "/grafana/api/search")[0] == 401
-    assert grafana(cluster, "/grafana/api/search", "guessed")[0] == 401
+    outside = Outside.of(deployed, cluster, HOST)
+    wait_for(lambda: grafana(outside, "/grafana/api/health")[0] == 200, "Grafana at the host")
+    assert grafana(outside, "/grafana/api/search")[0] == 401
+    assert grafana(outside, "/grafana/api/search", "guessed")[0] == 401
     shown = deployed.run("stack", "output", "monitoring", "--json", "--show-secrets")
     access = json.loads(shown.text)
-    assert access["grafanaUrl"] == f"http://{HOST}/grafana"
-    code, found = grafana(cluster, "/grafana/api/search", access["grafanaPassword"])
+    assert access["grafanaUrl"] == f"https://{HOST}/grafana"
+    code, found = grafana(outside, "/grafana/api/search", access["grafanaPassword"])
     assert code == 200
     assert {board["title"] for board in found} == {"Rollout", "Mesh", "Serving"}
     proxied = "/grafana/api/datasources/proxy/uid/prometheus/api/v1/query"
-    code, answer = grafana(cluster, f"{proxied}?query={series.WEIGHT}", access["grafanaPassword"])
+    code, answer = grafana(outside, f"{proxied}?query={series.WEIGHT}", access["grafanaPassword"])
     assert code == 200
     assert {each["metric"]["version"] for each in answer["data"]["result"]} == set(WEIGHTS)
     assert access["grafanaPassword"] not in deployed.run("stack", "output", "--json").text

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from kubernetes.stream import portforward
 
 from infra.naming import METRICS_PATH
 from rollout.proxies import execute
@@ -40,16 +41,17 @@ REQUESTS = 2_000
 
 
 def served() -> dict[str, Any]:
-    """Three models of two versions: one with every rule, one for callers in the mesh alone, one without the mesh."""
+    """Three models of two versions: one with every rule, for everybody; one for the mesh; one without the mesh."""
     two = models(["v1", "v2"])[MODEL]
     matches = [
         {"header": "x-model-version", "value": "v2", "version": "v2"},
         {"cookie": "group", "value": "b", "version": "v2"},
     ]
+    mirror = {"version": "v2", "percent": 100}
     return {
         # Nothing is tried again, so that every failure is seen.
-        MODEL: {**two, "retries": 0, "matches": matches, "mirror": {"version": "v2", "percent": 100}},
-        "strict": {**two, "strictCallers": True},
+        MODEL: {**two, "retries": 0, "matches": matches, "mirror": mirror, "strictCallers": False},
+        "strict": two,
         "plain": {**two, "callers": None, "mesh": False, "stable": "v2"},
     }
 
@@ -138,13 +140,24 @@ def got(address: str, port: int, path: str, host: str = "") -> tuple[int, bytes]
         connection.close()
 
 
+def metrics(cluster: Cluster, name: str) -> str:
+    """The metrics page of a model server, asked for from inside its pod: the proxy lets nobody have it."""
+    forward = portforward(cluster.core.connect_get_namespaced_pod_portforward, name, NAMESPACE, ports="8501")
+    connection = http.client.HTTPConnection("127.0.0.1", 8501)
+    connection.sock = forward.socket(8501)
+    try:
+        connection.request("GET", METRICS_PATH)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+        forward.close()
+
+
 def predictions_served(cluster: Cluster, version: str) -> int:
     """How many predictions the pods of a version have answered, by the model server's own count."""
     total = 0
     for each in cluster.staying(NAMESPACE, f"app={MODEL},version={version}"):
-        # By the API server, from the pod's own node: from outside the cluster nobody reaches a model's port.
-        ask = cluster.core.connect_get_namespaced_pod_proxy_with_path
-        lines = ask(f"{each.metadata.name}:8501", NAMESPACE, METRICS_PATH.lstrip("/")).splitlines()
+        lines = metrics(cluster, each.metadata.name).splitlines()
         # The count of all requests has those of the probes as well.
         counts = [line for line in lines if "request_latency_count{" in line and 'API="predict"' in line]
         total += sum(int(line.split()[-1]) for line in counts)

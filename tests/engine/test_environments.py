@@ -83,7 +83,7 @@ def test_an_environment_breaks_no_policy(project: Project, checkout: Path, stack
 def test_an_environment_that_is_measured_breaks_no_policy(
     project: Project, checkout: Path, stack: str, kind: str
 ) -> None:
-    for key, value in (("monitoring.kind", kind), ("host", "models.example.com"), ("plainHttp", "true")):
+    for key, value in (("monitoring.kind", kind), ("host", "models.example.com"), ("tls.kind", "ca")):
         setting = ["pulumi", "config", "set", "--stack", stack, "--path", key, value]
         subprocess.run(setting, cwd=checkout, env=project.environ, check=True)
     ended = preview(project, checkout, stack, "--policy-pack", "policy")

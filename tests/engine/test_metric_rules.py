@@ -61,6 +61,21 @@ def test_a_grpc_status_that_is_the_servers_failure_is_an_error(
 
 
 @BOTH
+def test_what_a_quota_refuses_is_counted_and_no_error(
+    bench: Callable[[Telemetry], Bench], telemetry: Telemetry
+) -> None:
+    on = bench(telemetry)
+    on.route(v1=100, v2=0)
+    on.called("v1", counter(3))
+    on.called("v1", counter(1), code="429")
+    on.called("v1", counter(0.5), grpc="8", pod="caller-2")
+    on.expect(series.LIMITED, {recorded(series.LIMITED, v, None): rate for v, rate in (("v1", 1.5), ("v2", 0))})
+    on.expect(f'{series.REQUESTS}{{side="source", version="v1"}}', {recorded(series.REQUESTS, "v1"): 4.5})
+    on.expect(f'{series.ERRORS}{{side="source", version="v1"}}', {recorded(series.ERRORS, "v1"): 0})
+    on.hold()
+
+
+@BOTH
 def test_quantiles_are_in_milliseconds_and_absent_without_requests(
     bench: Callable[[Telemetry], Bench], telemetry: Telemetry
 ) -> None:

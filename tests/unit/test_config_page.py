@@ -11,6 +11,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from infra.config_ingress import TlsSettings
+from infra.config_istio import IstioRevision, IstioSettings
 from infra.config_models import ModelInput, VersionInput
 from infra.config_rollout import RolloutSettings
 from infra.config_shape import keys_of
@@ -39,7 +41,15 @@ def table(heading: str, page: str = PAGE) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "section"), [("A model", ModelInput), ("A version", VersionInput), ("Rollouts", RolloutSettings)]
+    ("heading", "section"),
+    [
+        ("A model", ModelInput),
+        ("A version", VersionInput),
+        ("Rollouts", RolloutSettings),
+        ("Istio", IstioSettings),
+        ("A revision of Istio", IstioRevision),
+        ("TLS", TlsSettings),
+    ],
 )
 def test_the_page_has_every_key_with_its_default(heading: str, section: type[BaseModel]) -> None:
     found, expected = table(heading), dict(keys(section))
@@ -57,10 +67,12 @@ def test_the_example_is_a_good_stack_and_has_every_key(stack: Make) -> None:
     stack({key: json.dumps(value) if isinstance(value, int) else value for key, value in config.items()}).parse()
     (model,) = config["models"].values()
     used = set(paths(model)) | {key for version in model["versions"].values() for key in paths(version)}
-    assert {key for key, _ in keys(ModelInput)} <= used
+    assert {key for key, _ in keys(ModelInput)} - {"jwt.jwks"} <= used, "either jwks or jwksUri is given"
     assert {key for key, _ in keys(VersionInput)} <= used
     assert set(table("The stack")) <= set(config)
     assert set(table("Rollouts")) == set(config["rollout"])
+    assert set(table("Istio")) == {key for key, _ in keys(IstioSettings)} <= set(paths(config["istio"]))
+    assert set(table("A revision of Istio")) == set(config["istio"]["revisions"]["1-31-0"])
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:

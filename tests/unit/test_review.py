@@ -159,6 +159,12 @@ def test_a_removed_subset_alone_is_no_loss_but_a_replaced_one_is() -> None:
     assert "requests for this version fail" in reviewed(step("replace", rule, "inception-v2-subset", {}, {}))
 
 
+def test_access_rules_that_go_with_their_model_are_no_loss_but_replaced_ones_are() -> None:
+    rules = "kubernetes:security.istio.io/v1:AuthorizationPolicy"
+    assert "CAUTION" not in reviewed(step("delete", rules, "inception-callers", {}))
+    assert "whoever reaches a pod may call it" in reviewed(step("replace", rules, "inception-callers", {}, {}))
+
+
 @pytest.mark.parametrize(
     "more",
     [

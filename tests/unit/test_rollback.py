@@ -79,7 +79,9 @@ class Api(ClusterApi):
 
         def pod(namespace: str, name: str, *containers: str, **more: Any) -> dict[str, Any]:
             spec = {"containers": [{"name": each} for each in containers], **more}
-            return {"metadata": {"namespace": namespace, "name": name, "labels": {"app": name}}, "spec": spec}
+            revision = {"istio.io/rev": "1-31-0"} if name == "new" else {}
+            metadata = {"namespace": namespace, "name": name, "labels": {"app": name}, "annotations": revision}
+            return {"metadata": metadata, "spec": spec}
 
         return [
             pod("callers", "new", "app", initContainers=[{"name": "istio-proxy"}]),
@@ -265,3 +267,7 @@ def test_callers_are_those_with_a_proxy_and_the_rest_is_named() -> None:
     assert found.sidecars == (Pod("callers", "new"), Pod("callers", "old"))
     assert found.gateways == (Pod("istio-system", "ingress"),)
     assert found.outside == {"batch/plain": 1}
+    assert found.revisions == {
+        "1-31-0": {"callers/new": 1},
+        "default": {"callers/old": 1, "istio-system/ingress": 1},
+    }

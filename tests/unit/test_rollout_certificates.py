@@ -13,8 +13,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from infra.certificates import KeyPair, make_intermediate, make_root
-from rollout.certificates import Authority, Ending, ProxyCertificate, authority_of, endings, look, proxy_certificate
+from infra.certificates import KeyPair, make_intermediate, make_root, make_server
+from rollout.certificates import (
+    Authority,
+    Bundle,
+    Ending,
+    ProxyCertificate,
+    authority_of,
+    endings,
+    look,
+    proxy_certificate,
+)
 from rollout.certificates_table import left, table
 from rollout.cluster_api import ClusterApi, Forwarded
 from rollout.errors import RolloutError
@@ -51,6 +60,30 @@ def proxy(
     return found
 
 
+def gateway(host: str, days: float) -> ProxyCertificate:
+    """The gateway's proxy, that shows a certificate of 90 days which has some of them left."""
+    shown = make_server(INTERMEDIATE, host, now=NOW - timedelta(days=90 - days))
+    leaf, *_ = x509.load_pem_x509_certificates(shown.certificate_pem.encode())
+    found = dump(workload(INTERMEDIATE, now=NOW), certificate(INTERMEDIATE), certificate(ROOT))
+    chain = {"inline_bytes": base64.b64encode(pem(leaf, certificate(INTERMEDIATE)).encode()).decode()}
+    entry = {"name": "kubernetes://ingress-tls", "secret": {"tls_certificate": {"certificate_chain": chain}}}
+    found["configs"] += [entry, {"name": "kubernetes://not-there", "secret": {}}]
+    read = proxy_certificate(found)
+    assert read is not None
+    return read
+
+
+@pytest.mark.parametrize(
+    ("days", "within", "wrong"), [(31, 30, False), (23, 30, False), (22, 30, True), (22, 7, False)]
+)
+def test_a_hosts_certificate_is_told_when_it_should_have_been_renewed(days: int, within: int, *, wrong: bool) -> None:
+    proxies = [gateway("a.test", days), gateway("a.test", 90), gateway("b.test", 90)]
+    rows = endings(authority_of(OUTPUTS), [], proxies, timedelta(days=within), NOW)
+    first, second = [row for row in rows if row.what == "host"]
+    assert (first.of, first.until, first.wrong) == ("a.test", NOW + timedelta(days=days), wrong), "the earlier of two"
+    assert (second.of, second.wrong) == ("b.test", False)
+
+
 def of_proxies(*proxies: ProxyCertificate, now: datetime = NOW) -> list[Ending]:
     return [row for row in endings(authority_of(OUTPUTS), [], proxies, MONTH, now) if row.what == "proxy"]
 
@@ -80,9 +113,11 @@ def test_a_ca_that_ends_within_the_stated_time_is_told(days: int, wrong: bool) -
 
 
 def test_a_webhook_that_trusts_another_root_is_told() -> None:
-    bundles = [ROOT.certificate_pem.encode(), make_root(now=NOW).certificate_pem.encode()]
+    roots = {"istio-sidecar-injector": ROOT, "istio-sidecar-injector-1-31-0": make_root(now=NOW)}
+    bundles = [Bundle(name, root.certificate_pem.encode()) for name, root in roots.items()]
     _, _, ours, others = endings(authority_of(OUTPUTS), bundles, [], MONTH, NOW)
     assert (ours.wrong, ours.until) == (False, ROOT.not_after)
+    assert [ours.of, others.of] == list(roots)
     assert others.wrong
     assert others.notes == ("trusts other roots than the stack's",)
 
@@ -123,7 +158,7 @@ def test_while_a_root_is_replaced_each_proxy_has_to_trust_both_and_have_a_certif
     outputs = {"rootCertificate": both.certificate_pem, "intermediateCertificate": below.certificate_pem}
 
     def of(*proxies: ProxyCertificate) -> Ending:
-        rows = endings(authority_of(outputs), [both.certificate_pem.encode()], proxies, MONTH, NOW)
+        rows = endings(authority_of(outputs), [Bundle("a", both.certificate_pem.encode())], proxies, MONTH, NOW)
         assert [row.what for row in rows] == ["root", "root", "intermediate", "webhook", "proxy"]
         assert [row.notes for row in rows[:2]] == [("signs",), ()]
         assert not any(row.wrong for row in rows[:-1])
@@ -189,12 +224,16 @@ def test_what_is_wrong_is_red() -> None:
 class Api(ClusterApi):
     """A cluster of two pods, one of which does not answer."""
 
-    def __init__(self, bundle: str) -> None:
+    def __init__(self, bundle: str | None) -> None:
         object.__setattr__(self, "bundle", bundle)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        if path.endswith("/mutatingwebhookconfigurations/istio-sidecar-injector"):
-            return {"webhooks": [{"name": name, "clientConfig": {"caBundle": self.bundle}} for name in ("a", "b")]}  # type: ignore[attr-defined]
+        if path.endswith("/mutatingwebhookconfigurations"):
+            assert query["labelSelector"] == "app=sidecar-injector"
+            webhooks = [{"name": name, "clientConfig": {"caBundle": self.bundle}} for name in ("a", "b")]  # type: ignore[attr-defined]
+            names = ("istio-sidecar-injector", "istio-revision-tag-default")
+            items = [{"metadata": {"name": name}, "webhooks": webhooks} for name in names if self.bundle is not None]  # type: ignore[attr-defined]
+            return {"items": items, "metadata": {}}
         assert (path, query["fieldSelector"]) == ("/api/v1/pods", "status.phase=Running")
         spec = {"containers": [{"name": "app"}, {"name": "istio-proxy"}]}
         pods = [{"metadata": {"namespace": "models", "name": name}, "spec": spec} for name in ("good", "mute")]
@@ -222,7 +261,8 @@ class Answers(Forwarded):
 
 def test_a_proxy_that_does_not_answer_is_named_and_the_others_are_shown() -> None:
     bundles, proxies, notes = look(Api(base64.b64encode(ROOT.certificate_pem.encode()).decode()))
-    assert bundles == {ROOT.certificate_pem.encode()}
+    names = ("istio-sidecar-injector", "istio-revision-tag-default")
+    assert bundles == {Bundle(name, ROOT.certificate_pem.encode()) for name in names}
     assert [each.identity for each in proxies] == ["models/inception"]
     assert notes == ["models/mute does not say: cannot connect to port 15000 of models/mute: refused"]
 
@@ -230,7 +270,12 @@ def test_a_proxy_that_does_not_answer_is_named_and_the_others_are_shown() -> Non
 def test_a_webhook_without_a_bundle_is_named() -> None:
     bundles, _, notes = look(Api(""))
     assert bundles == set()
-    assert notes[:2] == [f"the webhook {name} has no caBundle; istiod writes it once it is ready" for name in "ab"]
+    assert notes[:4] == [f"the webhook {name} has no caBundle; istiod writes it once it is ready" for name in "abab"]
+
+
+def test_a_cluster_without_an_injector_is_told_of() -> None:
+    bundles, _, notes = look(Api(None))
+    assert (bundles, notes[0]) == (set(), "the injector has no webhook: no istiod is there")
 
 
 def test_a_proxy_without_a_certificate_is_none_with_an_old_one() -> None:

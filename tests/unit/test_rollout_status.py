@@ -7,7 +7,8 @@ from io import StringIO
 from rich.console import Console
 
 from rollout.figures import Now
-from rollout.status import VersionStatus, proxies_text, table
+from rollout.mesh import Callers
+from rollout.status import VersionStatus, behind, proxies_text, table
 
 
 def shown(*rows: VersionStatus) -> list[str]:
@@ -35,3 +36,14 @@ def test_what_is_not_known_is_not_zero() -> None:
 def test_proxies_that_differ_are_counted() -> None:
     assert proxies_text({25: 24}) == "25 %"
     assert proxies_text({5: 1, 25: 23}) == "25 % (23), 5 % (1)"
+
+
+def test_proxies_of_another_revision_of_istio_are_named() -> None:
+    found = Callers((), (), {}, {"default": {"callers/caller": 1, "models/half-plus": 2}, "1-31-0": {"a/b": 3}})
+    assert behind(found, "1-31-0") == [
+        "callers/caller: 1 proxy is of Istio's revision default, not of 1-31-0. Its pods have to be made anew",
+        "models/half-plus: 2 proxies are of Istio's revision default, not of 1-31-0. Its pods have to be made anew",
+    ]
+    assert behind(found, "default") == [
+        "a/b: 3 proxies are of Istio's revision 1-31-0, not of default. Its pods have to be made anew"
+    ]

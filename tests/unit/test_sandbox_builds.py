@@ -108,21 +108,20 @@ def test_an_archive_names_its_image_and_every_layer_by_digest(tmp_path: Path) ->
     (tmp_path / "file").write_text("x")
     upper.write_bytes(_layer([(tmp_path / "file", "file")]))
     out = io.BytesIO()
-    archive.write_archive(
-        out, "docker.io/example/image:1", {"Entrypoint": ["/file"], "User": "1337:1337"}, [lower, upper]
-    )
+    names = ("docker.io/example/image:1", "docker.io/example/image:same")
+    archive.write_archive(out, names, {"Entrypoint": ["/file"], "User": "1337:1337"}, [lower, upper])
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as opened:
         read: Callable[[str], bytes] = lambda name: opened.extractfile(name).read()  # type: ignore[union-attr] # noqa: E731
         (manifest,) = json.loads(read("manifest.json"))
         config = json.loads(read(manifest["Config"]))
         assert read(manifest["Layers"][1]) == upper.read_bytes()
-    assert manifest["RepoTags"] == ["docker.io/example/image:1"]
+    assert manifest["RepoTags"] == [*names]
     assert [f"sha256:{name.removesuffix('.tar')}" for name in manifest["Layers"]] == config["rootfs"]["diff_ids"]
     assert config["config"] == {"Entrypoint": ["/file"], "User": "1337:1337"}
 
 
 def test_every_image_that_kubeadm_wants_is_written_under_its_name() -> None:
-    references = {image.reference for image in plan.image_list(None)}
+    references = {reference for image in plan.image_list(None) for reference in image.references}
     assert references >= {
         "registry.k8s.io/kube-apiserver:v1.35.4",
         "registry.k8s.io/kube-controller-manager:v1.35.4",
@@ -132,6 +131,8 @@ def test_every_image_that_kubeadm_wants_is_written_under_its_name() -> None:
         "registry.k8s.io/pause:3.10.1",
         "docker.io/istio/pilot:1.31-sandbox",
         "docker.io/istio/proxyv2:1.31-sandbox",
+        "docker.io/istio/pilot:1.31-sandbox-second",
+        "docker.io/istio/proxyv2:1.31-sandbox-second",
         "docker.io/tensorflow/serving:2.20.0",
         "docker.io/tfserving-mesh/caller:sandbox",
     }

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pulumi.runtime import config as runtime
 
-from infra import config_egress, config_models, settings
+from infra import config_egress, config_istio, config_models, settings
 from infra.config_rollout import RolloutSettings
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +195,7 @@ def test_every_key_inside_an_object_is_described_in_the_schema() -> None:
     schema = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     sections: dict[str, list[type[pydantic.BaseModel]]] = {
         "cluster": [settings.ExistingCluster],
-        "istio": [settings.IstioSettings, settings.ChartValues],
+        "istio": [config_istio.IstioSettings, config_istio.ChartValues, config_istio.IstioRevision],
         "egress": [
             config_egress.EgressSettings,
             config_egress.EgressHost,

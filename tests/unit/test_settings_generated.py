@@ -17,7 +17,17 @@ Fault: TypeAlias = Callable[[Config, Pick], None]
 
 NAMES: Final = ["inception", "resnet-50", "half-plus", "bert"]
 VERSIONS: Final = ["v1", "v2", "v3", "v10", "canary"]
-RULES: Final = ["mesh", "strictCallers", "timeoutSeconds", "retries", "matches", "mirror", "outlierEjection"]
+RULES: Final = [
+    "mesh",
+    "callers",
+    "jwt",
+    "strictCallers",
+    "timeoutSeconds",
+    "retries",
+    "matches",
+    "mirror",
+    "outlierEjection",
+]
 PODS: Final = ["autoscaling", "gpu", "batching"]
 ROUNDS: Final = 8
 BAD_CLUSTERS: Final[list[Config]] = [

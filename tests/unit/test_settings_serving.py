@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from infra.summary import model_summary
-
 Make = Callable[..., Any]
 
 
@@ -218,38 +216,3 @@ def test_a_switch_is_true_or_false(inception_with: Make, key: str) -> None:
     broken = inception_with(**{key: "maybe"})
     assert (broken.only().key, broken.only().message) == (f"models.inception.{key}", "it is true or false")
     broken.mend()
-
-
-def test_a_host_is_let_in_by_a_gateway_and_in_the_clear_only_by_somebodys_word(stack: Make, inception: Any) -> None:
-    good = {"host": "models.example.com", "plainHttp": "true"}
-    assert stack(good, models=inception).parse().host == "models.example.com"
-    assert stack(models=inception).parse().host is None
-    for missing in ({"host": "models.example.com"}, {"host": "models.example.com", "plainHttp": "false"}):
-        broken = stack(missing, models=inception)
-        assert broken.only().fix == "pulumi config set plainHttp true"
-        assert "not encrypted" in broken.only().message
-        broken.mend()
-    broken = stack(good, models=inception, istio={"gateway": False})
-    assert (broken.only().key, broken.only().fix) == ("istio.gateway", "pulumi config rm --path istio.gateway")
-    broken.mend()
-    broken = stack({"plainHttp": "true"}, models=inception)
-    assert broken.only().fix == "pulumi config rm plainHttp"
-    broken.mend()
-
-
-@pytest.mark.parametrize("host", ["x", "http://models.example.com", "*.example.com", "m.svc.cluster.local", "a.b/c"])
-def test_a_host_that_is_none(stack: Make, inception: Any, host: str) -> None:
-    broken = stack(models=inception, host=host, plainHttp="true")
-    assert broken.only().key == "host"
-    broken.mend()
-
-
-def test_the_stack_exports_where_a_model_is_reached_from_outside_when_it_is(stack: Make, inception: Any) -> None:
-    outside = {"host": "models.example.com", "plainHttp": "true"}
-    found = stack(outside, models=inception).parse()
-    url = "http://models.example.com/v1/models/inception"
-    assert model_summary(found.models[0], found)["externalUrl"] == url
-    plain = {"inception": inception["inception"] | {"mesh": False, "callers": None}}
-    for config in (stack(models=inception), stack(outside, models=plain)):
-        found = config.parse()
-        assert "externalUrl" not in model_summary(found.models[0], found)

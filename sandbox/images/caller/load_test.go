@@ -230,6 +230,10 @@ func TestWrongUseEndsWithTwoAndSaysWhy(t *testing.T) {
 		"get https://a --insecure --ca x":                  "exclude each other",
 		"get https://a --ca /nonexistent/ca":               "no such file",
 		"get https://a --resolve a:443":                    "HOST:PORT:ADDRESS",
+		"grpc":                                             "grpc takes one URL",
+		"grpc http://a":                                    "is no http URL with a path",
+		"grpc https://a/b.C/D":                             "is no http URL with a path",
+		"grpc http://a/b.C/D --message ?":                  "illegal base64 data",
 	} {
 		var out, complaints strings.Builder
 		code := run(strings.Fields(arguments), &out, &complaints)

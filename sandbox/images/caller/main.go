@@ -4,6 +4,7 @@
 //	caller load --url URL --requests N ...       send many requests, print counts and latencies as one JSON object;
 //	                                             with --every, such an object on one line for each interval as well
 //	caller get URL ...                           send one request, print what became of it as one JSON object
+//	caller grpc URL ...                          make one unary gRPC call, print what became of it as one JSON object
 //
 // It never retries. Go's HTTP client would: a request that finds its kept-alive connection closed is sent again without a
 // word, and a test that counts lost requests would count none. So connections are handled here, one for each worker, and
@@ -19,6 +20,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -34,6 +36,7 @@ const usage = `usage:
               [--insecure | --ca FILE]
   caller get URL [--body TEXT] [--method M] [--timeout 5s] [--header NAME=VALUE]... [--host HOST]
               [--resolve HOST:PORT:ADDRESS] [--insecure | --ca FILE]
+  caller grpc URL [--message BASE64] [--timeout 5s] [--header NAME=VALUE]... [--host HOST]
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -60,6 +63,8 @@ func run(arguments []string, out, complaints io.Writer) int {
 		report, err = loadCommand(arguments, out)
 	case "get":
 		report, err = getCommand(arguments)
+	case "grpc":
+		report, err = grpcCommand(arguments)
 	default:
 		err = fmt.Errorf("no subcommand %q", subcommand)
 	}
@@ -109,4 +114,13 @@ func (h *headers) Set(pair string) error {
 	}
 	*h = append(*h, name+": "+value)
 	return nil
+}
+
+func (h headers) values() http.Header {
+	values := http.Header{}
+	for _, header := range h {
+		name, value, _ := strings.Cut(header, ": ")
+		values.Add(name, value)
+	}
+	return values
 }
