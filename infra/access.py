@@ -61,7 +61,7 @@ def authorization(args: AccessPolicyArgs) -> dict[str, Any]:
     if not sources:
         return selector  # nobody
     callers = {} if sources == [{}] else {"from": [{"source": source} for source in sources]}
-    return {**selector, "rules": [{**callers, "to": _operations(args.model)}]}
+    return {**selector, "rules": [{**callers, "to": _operations(args.model.name)}]}
 
 
 def _sources(args: AccessPolicyArgs) -> Iterator[dict[str, Any]]:
@@ -77,13 +77,16 @@ def _sources(args: AccessPolicyArgs) -> Iterator[dict[str, Any]]:
         yield {"principals": [gateway], "requestPrincipals": [f"{token.issuer}/*"]}
 
 
-def _operations(model: ModelSettings) -> list[dict[str, Any]]:
-    """Return what may be asked: the paths that the model's versions have, and no label, for the server has none."""
-    numbers = sorted({version.model for version in model.versions})
-    whole = f"/v1/models/{model.name}"
-    parts = [whole, *(f"{whole}/versions/{number}" for number in numbers)]
-    calls = [f"{part}:{verb}" for part in parts for verb in VERBS]
-    looks = [*parts, *(f"{part}/metadata" for part in parts)]
+def _operations(name: str) -> list[dict[str, Any]]:
+    """Return what may be asked of a model: no label, for the server has none.
+
+    It is the same whatever versions there are. A change of it has the pods' proxies take up new listeners and close
+    connections, and a request that is not tried again may be lost with one: no step of a rollout may do that.
+    """
+    whole = f"/v1/models/{name}"
+    version = f"{whole}/versions/{{*}}"  # with its verb, for no template has a part of a segment
+    calls = [*(f"{whole}:{verb}" for verb in VERBS), version]
+    looks = [f"{part}{end}" for part in (whole, version) for end in ("", "/metadata")]
     methods = [f"/tensorflow.serving.{method}" for method in GRPC_METHODS]
     return [
         {"operation": {"methods": ["POST"], "paths": [*calls, *methods]}},

@@ -133,7 +133,10 @@ def outside(cluster: Cluster, model: str, path: str = "~:predict", headers: dict
         ("mine", "~:predict", "expired", 401),
         ("mine", "~:reload", "", 403),
         ("mine", "~/labels/stable:predict", "", 403),
-        ("mine", "~/versions/3:predict", "", 403),
+        ("mine", "~/versions/1:reload", "", 404),  # which is left to the server, as any verb behind a version
+        ("mine", "~/versions/1/metadata", "", 200),
+        ("mine", "~/versions/1/x", "", 403),
+        ("mine", "~/versions/1/metadata/x", "", 403),
         ("mine", "~/metadata/x", "", 403),
         ("mine", METRICS_PATH, "", 403),
         ("mine", f"~/../../..{METRICS_PATH}", "", 403),
