@@ -133,7 +133,7 @@ def outside(cluster: Cluster, model: str, path: str = "~:predict", headers: dict
         ("mine", "~:predict", "expired", 401),
         ("mine", "~:reload", "", 403),
         ("mine", "~/labels/stable:predict", "", 403),
-        ("mine", "~/versions/1:reload", "", 404),  # which is left to the server, as any verb behind a version
+        ("mine", "~/versions/1:reload", "", 400),  # the server's own answer, as to any verb behind a version
         ("mine", "~/versions/1/metadata", "", 200),
         ("mine", "~/versions/1/x", "", 403),
         ("mine", "~/versions/1/metadata/x", "", 403),
