@@ -104,7 +104,9 @@ def outside(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Servers outside the cluster: at an allowed address, and at one that nothing names."""
     node = running_state().node
     if node is None:
-        pytest.skip("addresses outside are played on the sandbox's own node only")
+        pytest.skip(
+            "addresses outside are played on the sandbox's own node only, and the tests were given another cluster"
+        )
     pem = tmp_path_factory.mktemp("tls") / "server.pem"
     authority.issue((HOST, OTHER), pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
