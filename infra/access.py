@@ -87,7 +87,7 @@ def _operations(name: str) -> list[dict[str, Any]]:
     version = f"{whole}/versions/{{*}}"  # with its verb, for no template has a part of a segment
     calls = [*(f"{whole}:{verb}" for verb in VERBS), version]
     looks = [f"{part}{end}" for part in (whole, version) for end in ("", "/metadata")]
-    methods = [f"/tensorflow.serving.{method}" for method in GRPC_METHODS]
+    methods = [f"{naming.GRPC_PATHS}{method}" for method in GRPC_METHODS]
     return [
         {"operation": {"methods": ["POST"], "paths": [*calls, *methods]}},
         {"operation": {"methods": ["GET"], "paths": looks}},

@@ -6,6 +6,7 @@ No Pulumi import. Whatever has the wrong shape is passed over here, for its shap
 from collections.abc import Mapping
 from typing import Any, Final
 
+from infra import naming
 from infra.config_access import check_access
 from infra.config_errors import MISSING, Place, Remove, Report, Set, closest
 from infra.config_fields import COOKIE_VALUE
@@ -79,6 +80,9 @@ def _check_matches(model: Place, matches: object, versions: tuple[str, ...], rep
         elif condition in seen:
             report.add(place, "an earlier match takes the same requests, so none is left for this one", Remove(place))
             continue
+        elif match.get("header") == naming.MODEL_HEADER and report.at(("host",)) not in (MISSING, ""):
+            right = "with a host, callers from outside say by this header which model a gRPC request is for"
+            report.add((*place, "header"), right, Set((*place, "header"), "x-version"))
         seen.append(condition)
         value = match.get("value")
         if kinds == ["cookie"] and isinstance(value, str) and value and not COOKIE_VALUE.fullmatch(value):

@@ -29,6 +29,8 @@ GOOGLE_IDENTITY: Final = "iam.gke.io/gcp-service-account"
 # Says on a Deployment that its number of pods is not the config's.
 SCALED_BY: Final = f"{PROJECT}/scaled-by"
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
+GRPC_PATHS: Final = "/tensorflow.serving."  # what the methods' paths begin with; none of them says which model is meant
+MODEL_HEADER: Final = "model-name"  # so callers from outside say it in this header, which gRPC calls metadata
 
 
 def type_token(component: str) -> str:

@@ -41,7 +41,8 @@ class RouteRuleArgs:
 
 
 def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
-    """Return the VirtualService's spec: rules for callers in the mesh, and the same ones for those outside.
+    """Return the VirtualService's spec: rules for callers in the mesh, and the same ones for those outside, by REST and
+    by gRPC.
 
     A weighted rule lists every version, those at 0 too, so that a step changes weights and nothing else; Istio sends
     nothing to a destination of weight 0.
@@ -56,14 +57,19 @@ def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
     if args.host is None:
         return {"hosts": [host], "http": _rules(model, {"host": host}, {})}
     gateway = f"{args.namespace}/{naming.INGRESS}"
-    # The gateway has one host for all models, so there the path says which is meant: the model's name, and behind it
-    # the end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the beginning of `inception-v3`.
-    path = f"/v1/models/{re.escape(model.name)}([:/].*)?"
+    # The gateway has one host for all models, so there a request says which is meant. By REST it is the path: the
+    # model's name, and behind it the end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the beginning
+    # of `inception-v3`. By gRPC it is a header, for the path is the method's, and of the message proxies know nothing.
+    rest = {"uri": {"regex": f"/v1/models/{re.escape(model.name)}([:/].*)?"}}
+    grpc = {"uri": {"prefix": naming.GRPC_PATHS}, "headers": {naming.MODEL_HEADER: {"exact": model.name}}}
     # Without a port Istio takes the one that a request came in by: in the mesh the caller's choice, at the gateway its
     # own, which no model server has.
-    rest = {"host": host, "port": {"number": naming.HTTP_PORT}}
+    outside = [
+        rule
+        for asked, port in ((rest, naming.HTTP_PORT), (grpc, naming.GRPC_PORT))
+        for rule in _rules(model, {"host": host, "port": {"number": port}}, {"gateways": [gateway], **asked})
+    ]
     inside = _rules(model, {"host": host}, {"gateways": ["mesh"]})
-    outside = _rules(model, rest, {"gateways": [gateway], "uri": {"regex": path}})
     return {"hosts": [host, args.host], "gateways": ["mesh", gateway], "http": [*inside, *outside]}
 
 
@@ -81,7 +87,11 @@ def _rules(model: ModelSettings, service: dict[str, Any], callers: dict[str, Any
 
     patience = {"timeout": f"{model.timeout_seconds}s", "retries": _retries(model.retries)}
     overrides = [
-        {"match": [{**callers, **_condition(match)}], "route": [{"destination": to(match.version)}], **patience}
+        {
+            "match": [{**callers, "headers": {**callers.get("headers", {}), **_headers(match)}}],
+            "route": [{"destination": to(match.version)}],
+            **patience,
+        }
         for match in model.matches
     ]
     split = [{"destination": to(version), "weight": share} for version, share in model.weights.items()]
@@ -98,12 +108,12 @@ def _retries(attempts: int) -> dict[str, Any]:
     return {"attempts": attempts, "retryOn": RETRY_ON} if attempts else {"attempts": 0}
 
 
-def _condition(match: Match) -> dict[str, Any]:
+def _headers(match: Match) -> dict[str, Any]:
     if match.header is not None:
-        return {"headers": {match.header: {"exact": match.value}}}
+        return {match.header: {"exact": match.value}}
     # Envoy has no match for one cookie among several, and its expressions (RE2) always match the header as a whole.
     wanted = rf"(.*;\s*)?{re.escape(match.cookie or '')}={re.escape(match.value)}(;.*)?"
-    return {"headers": {"cookie": {"regex": wanted}}}
+    return {"cookie": {"regex": wanted}}
 
 
 def forgotten(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:

@@ -123,8 +123,9 @@ def _entrance(spec: Mapping[str, Any]) -> str:
 
 def _matched(rule: Mapping[str, Any]) -> str:
     """Which requests a rule takes, "" for all."""
-    words = []
+    kinds = []
     for match in _entries(rule.get("match")):
+        words = []
         for key, value in match.items():
             if key == "gateways":
                 continue  # from where, which the path tells as well
@@ -132,7 +133,9 @@ def _matched(rule: Mapping[str, Any]) -> str:
             if key == "uri":
                 names = f" {', '.join(str(text) for text in _mapping(value).values())}"
             words.append(f"{key}{names}")
-    return "by " + " or ".join(dict.fromkeys(words)) if words else ""
+        if words:
+            kinds.append(" and ".join(words))
+    return "by " + " or ".join(dict.fromkeys(kinds)) if kinds else ""
 
 
 def _entries(value: object) -> list[Mapping[str, Any]]:

@@ -98,9 +98,9 @@ def move(api: ClusterApi, route: Route, weights: Mapping[str, int]) -> None:
 
 
 def _rollouts(spec: Mapping[str, Any]) -> list[Any]:
-    """The rules that have the weights: the last, and with a gateway the last for callers in the mesh as well.
+    """The rules that have the weights: the last for callers in the mesh, and with a gateway its last by REST and by gRPC.
 
-    The rules before them, one for each match, send everything to one version and name no weight.
+    The rules before each, one for each match, send everything to one version and name no weight.
     """
     found = [rule for rule in spec.get("http", []) if any("weight" in each for each in rule.get("route", []))]
     rules = found or spec.get("http", [])[-1:]

@@ -152,32 +152,49 @@ PATHS = {
 }
 
 
-def test_callers_from_outside_get_the_same_rules_by_the_models_path(record: Record) -> None:
-    matches = [{"header": "x-version", "value": "2", "version": "v2"}]
+def test_callers_from_outside_get_the_same_rules_by_the_models_path_and_by_its_header(record: Record) -> None:
+    matches = [
+        {"header": "x-version", "value": "2", "version": "v2"},
+        {"cookie": "group", "value": "b", "version": "v2"},
+    ]
+    mirror = {"version": "v2", "percent": 10}
     outside = {"host": "models.example.com", "plainHttp": True}
-    program = deploy(record, **model(matches=matches), **outside)
+    program = deploy(record, **model(matches=matches, mirror=mirror), **outside)
     route = program.one(VIRTUAL_SERVICE).inputs["spec"]
     assert route["hosts"] == [HOST, "models.example.com"]
     assert route["gateways"] == ["mesh", "models/ingress"]
-    *inside, override, last = route["http"]
-    for rule, same in zip((override, last), inside, strict=True):
-        (inner,), (outer,) = same["match"], rule["match"]
-        assert inner["gateways"] == ["mesh"]
-        assert "uri" not in inner, "gRPC has other paths"
-        assert outer["gateways"] == ["models/ingress"]
+    inside, rest, grpc = (route["http"][first : first + 3] for first in (0, 3, 6))
+    assert len(route["http"]) == 9
+    for inner, by_path, by_header in zip(inside, rest, grpc, strict=True):
+        (met,), (rest_met,), (grpc_met,) = (rule["match"] for rule in (inner, by_path, by_header))
+        assert met.pop("gateways") == ["mesh"]
+        assert rest_met.pop("gateways") == grpc_met.pop("gateways") == ["models/ingress"]
         for path, hit in PATHS.items():
-            assert bool(re.fullmatch(outer["uri"]["regex"], path)) is hit, path
-        assert inner.get("headers") == outer.get("headers")
-        assert same == {**rule, "match": same["match"], "route": [without_port(each) for each in rule["route"]]}
-    assert override["match"][0]["headers"] == {"x-version": {"exact": "2"}}
-    assert [each["weight"] for each in last["route"]] == [75, 25]
+            assert bool(re.fullmatch(rest_met["uri"]["regex"], path)) is hit, path
+        assert grpc_met.pop("uri") == {"prefix": "/tensorflow.serving."}
+        assert grpc_met["headers"].pop("model-name") == {"exact": "inception"}
+        assert met == {key: value for key, value in rest_met.items() if key != "uri"}, "no path: gRPC has other ones"
+        assert met.get("headers", {}) == grpc_met["headers"]
+        assert without_ports(by_path, 8501) == without_ports(by_header, 8500) == without_ports(inner, None)
+    assert [list(rule["match"][0].get("headers", {})) for rule in inside] == [["x-version"], ["cookie"], []]
+    assert [each["weight"] for each in route["http"][-1]["route"]] == [75, 25]
 
 
-def without_port(target: dict[str, Any]) -> dict[str, Any]:
-    """A destination as callers in the mesh have it, who say by their port whether they speak REST or gRPC."""
-    destination = dict(target["destination"])
-    assert destination.pop("port") == {"number": 8501}, "the gateway's own port, 80, is no model server's"
-    return {**target, "destination": destination}
+def without_ports(rule: dict[str, Any], port: int | None) -> dict[str, Any]:
+    """A rule as callers in the mesh have it, who say by their port whether they speak REST or gRPC; what it matches is
+    left out."""
+    rule = json.loads(json.dumps({key: value for key, value in rule.items() if key != "match"}))
+    for destination in (*(target["destination"] for target in rule["route"]), *filter(None, [rule.get("mirror")])):
+        found = destination.pop("port", None)
+        assert found == (port and {"number": port}), "the gateway's own port, 80, is no model server's"
+    return rule
+
+
+def test_a_model_is_not_reached_by_the_name_of_another_that_begins_like_it(record: Record) -> None:
+    models = {"models": {name: model()["models"]["inception"] for name in ("inception", "inception-v3")}}
+    program = deploy(record, host="models.example.com", plainHttp=True, **models, v2Weight=None)
+    asked = [each.inputs["spec"]["http"][-1]["match"][0]["headers"] for each in program.of(VIRTUAL_SERVICE)]
+    assert asked == [{"model-name": {"exact": name}} for name in ("inception", "inception-v3")]
 
 
 def spec(**weights: int) -> dict[str, Any]:

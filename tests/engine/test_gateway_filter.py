@@ -9,11 +9,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import grpc  # type: ignore[import-untyped]
 import pytest
 
 from infra.gateway_filter import gateway_filter
@@ -161,12 +163,12 @@ def ask(
     size: int = 0,
     chunked: bool = False,
     port: int = 443,
-    headers: tuple[str, ...] = (),
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", ports[port], timeout=10)
     body = iter([b"x" * 1000] * (size // 1000) + [b"x" * (size % 1000)] * bool(size % 1000)) if chunked else b"x" * size
     try:
-        sent = {"Host": HOST} | dict.fromkeys(headers, "1")
+        sent = {"Host": HOST, **headers}
         connection.request("POST", path, body, sent, encode_chunked=chunked)
         answer = connection.getresponse()
         return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
@@ -195,6 +197,19 @@ def test_a_request_that_is_too_long_is_told_the_limit_before_it_is_sent(gateway:
         response.begin()
         assert response.status == 413
         assert json.load(response) == {"error": f"a request has at most {MOST} bytes"}
+
+
+def test_a_grpc_call_that_is_too_long_ends_with_a_status_of_grpcs_own(gateway: dict[int, int]) -> None:
+    options = (("grpc.default_authority", HOST), ("grpc.enable_http_proxy", 0))
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{gateway[443]}", options) as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        channel.unary_unary("/v1/x")(b"x" * (MOST - 4), timeout=10)  # 5 bytes stand before a message
+    assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.UNKNOWN, "Payload Too Large")
+    for chunked in (False, True):
+        told = ask(gateway, size=MOST + 1, chunked=chunked, headers={"content-type": "application/grpc"})
+        assert (told.status, told.headers["grpc-status"]) == (200, "2")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +247,7 @@ def test_every_filter_is_one_that_istios_build_of_envoy_has() -> None:
     ["x-envoy-upstream-rq-timeout-ms", "x-envoy-max-retries", "x-envoy-original-path", "x-forwarded-client-cert"],
 )
 def test_a_caller_sets_none_of_the_headers_that_proxies_heed(gateway: dict[int, int], name: str) -> None:
-    seen = ask(gateway, headers=(name, "x-kept")).seen["headers"]
+    seen = ask(gateway, headers={name: "1", "x-kept": "1"}).seen["headers"]
     names = {each.lower() for each in seen}
     assert "x-kept" in names
     assert name not in names

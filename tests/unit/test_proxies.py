@@ -64,6 +64,8 @@ def gateway_dump() -> dict[str, Any]:
     routes = [
         {"match": {"headers": []}, "route": {"cluster": cluster("v2")}},
         route("/v1/models/inception.*", **{cluster("v1"): 90, cluster("v2"): 10}),
+        # by gRPC, as a proxy may have it in the moment before both are the same
+        route("/tensorflow.serving.", **{cluster("v1", port=8500): 80, cluster("v2", port=8500): 20}),
         route("/v1/models/resnet.*", **{other: 100}),
     ]
     hosts = [

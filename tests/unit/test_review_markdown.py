@@ -76,17 +76,21 @@ def test_rules_before_the_default_one_and_routes_through_a_gateway_have_splits_o
     assert "- `inception` (`by headers x-tester`): `v2` 100 %" in markdown
 
 
-def test_rules_for_the_mesh_and_for_the_gateway_in_one_route_are_told_by_the_gateways_path() -> None:
-    def both(share: int) -> dict[str, Any]:
+def test_rules_for_the_mesh_and_for_the_gateway_in_one_route_are_told_by_what_the_gateway_matches() -> None:
+    def all_of(share: int) -> dict[str, Any]:
         manifest = route({"v1": 100 - share, "v2": share}, gateways=["mesh", "models/ingress"])
         (rule,) = manifest["spec"]["http"]
-        outside = {"gateways": ["models/ingress"], "uri": {"regex": "/v1/models/inception"}}
-        manifest["spec"]["http"] = [{**rule, "match": [{"gateways": ["mesh"]}]}, {**rule, "match": [outside]}]
+        header = {"model-name": {"exact": "inception"}}
+        rest = {"gateways": ["models/ingress"], "uri": {"regex": "/v1/models/inception"}}
+        grpc = {"gateways": ["models/ingress"], "uri": {"prefix": "/tensorflow.serving."}, "headers": header}
+        manifest["spec"]["http"] = [{**rule, "match": [match]} for match in ({"gateways": ["mesh"]}, rest, grpc)]
         return manifest
 
-    told = reviewed(step("update", ROUTE, "a", both(5), both(25))).split("\n")[1]
+    told = reviewed(step("update", ROUTE, "a", all_of(5), all_of(25))).split("\n")[1]
     assert "`inception`: `v2` 5 % → 25 %; " in told
-    assert "`inception` (`by uri /v1/models/inception`): `v2` 5 % → 25 %, nothing else changes" in told
+    assert "`inception` (`by uri /v1/models/inception`): `v2` 5 % → 25 %" in told
+    assert "`inception` (`by uri /tensorflow.serving. and headers model-name`): `v2` 5 % → 25 %" in told
+    assert told.endswith("nothing else changes")
 
 
 def test_two_rules_that_look_alike_are_two_splits() -> None:

@@ -57,6 +57,10 @@ VIRTUAL_SERVICE: dict[str, Any] = {
             {"match": [{"headers": {"x-v": {"exact": "v2"}}}], "route": [{"destination": {"subset": "v2"}}]},
             {"route": destinations(v1=50, v2=50), "match": [{"gateways": ["mesh"]}], "timeout": "30s"},
             {"route": destinations(v1=50, v2=50), "match": [{"uri": {"regex": "/v1/models/half-plus.*"}}]},
+            {
+                "route": destinations(v1=50, v2=50),
+                "match": [{"uri": {"prefix": "/tensorflow.serving."}, "headers": {"model-name": {"exact": "half-plus"}}}],
+            },
         ],
     },
 }

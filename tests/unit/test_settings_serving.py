@@ -59,6 +59,19 @@ def test_a_match_that_cannot_be(inception_with: Make, match: dict[str, Any], key
     broken.mend()
 
 
+def test_a_match_by_the_header_that_names_the_model_from_outside(stack: Make, inception: Any) -> None:
+    matches = [{"header": "model-name", "value": "2", "version": "v2"}]
+    models = {"inception": inception["inception"] | {"matches": matches}}
+    assert stack(models=models).parse().models[0].matches[0].header == "model-name"
+    broken = stack({"host": "models.example.com", "plainHttp": "true"}, models=models)
+    problem = broken.only()
+    assert problem.key == "models.inception.matches[0].header"
+    assert "is model-name" in str(problem)
+    assert "which model a gRPC request is for" in problem.message
+    assert problem.fix == "pulumi config set --path 'models.inception.matches[0].header' x-version"
+    broken.mend()
+
+
 def test_a_match_that_can_never_be_reached(inception_with: Make) -> None:
     matches = [{"header": "x-version", "value": "2", "version": version} for version in ("v2", "v3", "v1")]
     broken = inception_with(matches=matches)
