@@ -41,8 +41,7 @@ class RouteRuleArgs:
 
 
 def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
-    """Return the VirtualService's spec: rules for callers in the mesh, and the same ones for those outside, by REST and
-    by gRPC.
+    """Return the VirtualService's spec: rules for callers in the mesh, and the same for REST and for gRPC from outside.
 
     A weighted rule lists every version, those at 0 too, so that a step changes weights and nothing else; Istio sends
     nothing to a destination of weight 0.
@@ -57,9 +56,9 @@ def virtual_service(args: RouteRuleArgs) -> dict[str, Any]:
     if args.host is None:
         return {"hosts": [host], "http": _rules(model, {"host": host}, {})}
     gateway = f"{args.namespace}/{naming.INGRESS}"
-    # The gateway has one host for all models, so there a request says which is meant. By REST it is the path: the
-    # model's name, and behind it the end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the beginning
-    # of `inception-v3`. By gRPC it is a header, for the path is the method's, and of the message proxies know nothing.
+    # The gateway has one host for all models, so there a request says which is meant. By REST its path does: the
+    # model's name, and behind it the end, a verb (`:predict`), or a part (`/metadata`). `inception` is not the
+    # beginning of `inception-v3`. By gRPC a header does, for the path is the method's, and no proxy reads messages.
     rest = {"uri": {"regex": f"/v1/models/{re.escape(model.name)}([:/].*)?"}}
     grpc = {"uri": {"prefix": naming.GRPC_PATHS}, "headers": {naming.MODEL_HEADER: {"exact": model.name}}}
     # Without a port Istio takes the one that a request came in by: in the mesh the caller's choice, at the gateway its

@@ -98,7 +98,7 @@ def move(api: ClusterApi, route: Route, weights: Mapping[str, int]) -> None:
 
 
 def _rollouts(spec: Mapping[str, Any]) -> list[Any]:
-    """The rules that have the weights: the last for callers in the mesh, and with a gateway its last by REST and by gRPC.
+    """The rules that have the weights: the last for callers in the mesh, and a gateway's last by REST and by gRPC.
 
     The rules before each, one for each match, send everything to one version and name no weight.
     """

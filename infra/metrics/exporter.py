@@ -29,8 +29,8 @@ Sample = tuple[str, dict[str, str], int]
 def route_samples(services: Sequence[Any]) -> Iterator[Sample]:
     """Yield the weights of each VirtualService, and how many of its rules send requests past them.
 
-    Both are those for callers in the mesh; a gateway's rules are the same, by REST and by gRPC. The last rule splits, and those
-    before it match some requests.
+    Both are those for callers in the mesh; a gateway's rules are the same, once for REST and once for gRPC. The last
+    rule splits, and those before it match some requests.
     """
     for service in services:
         metadata, rules = service["metadata"], [rule for rule in service["spec"].get("http", []) if _is_inside(rule)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from cryptography import x509
 
+from tests.e2e.calls import answered, call, channel
 from tests.e2e.conftest import ANSWERS, MODEL, Cluster, Stack, borrowed, bounds, settle, wait_for
 from tests.e2e.outside import Outside
 
@@ -22,6 +23,7 @@ PREDICT = f"{PATH}:predict"
 QUESTION = b'{"instances": [1.0]}'
 REQUESTS = 1_000
 MOST = 16 * 2**20
+UNIMPLEMENTED, UNAVAILABLE = 12, 14  # gRPC's
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,21 @@ def test_http_2_is_spoken_to_who_asks_for_it(door: Outside) -> None:
         assert connection.selected_alpn_protocol() == "h2"
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
         assert connection.recv(9)[3] == 4, "the first frame is the server's settings"
+
+
+def test_grpc_is_answered_by_each_version_to_who_trusts_the_stacks_root(door: Outside, cluster: Cluster) -> None:
+    counts: Counter[str] = Counter()
+    with channel(door.address, HOST, door.root) as opened:
+        for _ in range(REQUESTS):
+            code, answer = call(opened, MODEL)
+            assert code == 0
+            counts[answered(answer, MODEL)] += 1
+        assert call(opened, MODEL, named=None)[0] == UNIMPLEMENTED
+    low, high = bounds(25, REQUESTS)
+    assert low <= counts["v2"] <= high
+    other = cluster.core.read_namespaced_config_map("kube-root-ca.crt", "default").data["ca.crt"]
+    with channel(door.address, HOST, other) as opened:
+        assert call(opened, MODEL)[0] == UNAVAILABLE
 
 
 def test_in_the_clear_callers_are_sent_to_https(door: Outside) -> None:

@@ -19,6 +19,7 @@ from kubernetes.stream import portforward
 
 from infra.naming import METRICS_PATH
 from rollout.proxies import execute
+from tests.e2e.calls import answered, call, channel
 from tests.e2e.conftest import (
     ANSWERS,
     MODEL,
@@ -129,6 +130,17 @@ def through_gateway(cluster: Cluster, requests: int, **headers: str) -> Counter[
     return counts
 
 
+def by_grpc(cluster: Cluster, requests: int, **headers: str) -> Counter[str]:
+    """Do the same by gRPC."""
+    counts: Counter[str] = Counter()
+    with channel(gateway(cluster), OUTSIDE) as opened:
+        for _ in range(requests):
+            code, answer = call(opened, MODEL, metadata=headers)
+            assert code == 0
+            counts[answered(answer, MODEL)] += 1
+    return counts
+
+
 def got(address: str, port: int, path: str, host: str = "") -> tuple[int, bytes]:
     """Ask from this machine; return status and body."""
     connection = http.client.HTTPConnection(address, port, timeout=10)
@@ -169,7 +181,8 @@ def test_a_header_reaches_a_version_at_weight_zero_every_time(cluster: Cluster) 
     assert cluster.count(1_000)["v2"] == 0
     assert cluster.count(1_000, *TO_V2)["v2"] == 1_000
     assert cluster.count(100, "--header", "x-model-version=v22")["v2"] == 0
-    assert through_gateway(cluster, 300, **{"x-model-version": "v2"}) == {"v2": 300}
+    for outside in (through_gateway, by_grpc):
+        assert outside(cluster, 300, **{"x-model-version": "v2"}) == {"v2": 300}
 
 
 @pytest.mark.usefixtures("routed")
@@ -207,9 +220,9 @@ def test_a_weight_moves_one_model_in_the_mesh_and_at_the_gateway_alike(routed: S
         settle(cluster, {"v1": 75, "v2": 25})
         low, high = bounds(25, REQUESTS)
         assert low <= cluster.count(REQUESTS)["v2"] <= high
-        outside = through_gateway(cluster, REQUESTS)
-        assert low <= outside["v2"] <= high
-        assert outside.keys() == {"v1", "v2"}
+        for outside in (through_gateway(cluster, REQUESTS), by_grpc(cluster, REQUESTS)):
+            assert low <= outside["v2"] <= high
+            assert outside.keys() == {"v1", "v2"}
         low, high = bounds(40, REQUESTS)
         assert low <= cluster.count(REQUESTS, url=url("strict"))["v2"] <= high
 

@@ -59,7 +59,9 @@ VIRTUAL_SERVICE: dict[str, Any] = {
             {"route": destinations(v1=50, v2=50), "match": [{"uri": {"regex": "/v1/models/half-plus.*"}}]},
             {
                 "route": destinations(v1=50, v2=50),
-                "match": [{"uri": {"prefix": "/tensorflow.serving."}, "headers": {"model-name": {"exact": "half-plus"}}}],
+                "match": [
+                    {"uri": {"prefix": "/tensorflow.serving."}, "headers": {"model-name": {"exact": "half-plus"}}}
+                ],
             },
         ],
     },
