@@ -15,6 +15,7 @@ from infra import naming
 _HSTS: Final = "max-age=31536000"
 _HTTP: Final = "type.googleapis.com/envoy.extensions.filters.http"
 _CONNECTIONS: Final = "envoy.filters.network.http_connection_manager"
+_RESOURCE_EXHAUSTED: Final = "8"  # of gRPC
 # Of these a caller may set none: they say whose certificate a caller has, and steer timeouts, retries and tracing.
 _OURS: Final = ("x-forwarded-client-cert",)
 _PREFIX_OF_OURS: Final = "x-envoy-"
@@ -31,7 +32,7 @@ def gateway_filter(max_request_bytes: int, *, is_encrypted: bool) -> dict[str, A
     return {
         "workloadSelector": {"labels": naming.gateway_selector()},
         # Each is put before all that are there, so the last comes first and sees every answer.
-        "configPatches": [_server_name(), _buffer(max_request_bytes), *first],
+        "configPatches": [_own_answers(), _buffer(max_request_bytes), *first],
     }
 
 
@@ -69,10 +70,20 @@ def _added(name: str, value: str) -> dict[str, Any]:
     return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
 
 
-def _server_name() -> dict[str, Any]:
-    # The name of the proxy is put on answers after all filters, so it is kept off and not taken off.
+def _own_answers() -> dict[str, Any]:
     manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    config = {"@type": f"type.googleapis.com/{manager}", "server_header_transformation": "PASS_THROUGH"}
+    # By gRPC 413 would be UNKNOWN, which callers and figures take for a failure of the server.
+    is_long = {"comparison": {"value": {"default_value": 413, "runtime_key": f"{naming.PROJECT}.too_long"}}}
+    is_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    too_long = {"and_filter": {"filters": [{"status_code_filter": is_long}, {"header_filter": {"header": is_grpc}}]}}
+    config = {
+        "@type": f"type.googleapis.com/{manager}",
+        # The name of the proxy is put on answers after all filters, so it is kept off and not taken off.
+        "server_header_transformation": "PASS_THROUGH",
+        "local_reply_config": {
+            "mappers": [{"filter": too_long, "headers_to_add": [_added("grpc-status", _RESOURCE_EXHAUSTED)["append"]]}]
+        },
+    }
     return {
         "applyTo": "NETWORK_FILTER",
         "match": {"context": "GATEWAY", "listener": {"filterChain": {"filter": {"name": _CONNECTIONS}}}},

@@ -64,6 +64,7 @@ def call(
     *,
     named: str | None = "",
     metadata: Mapping[str, str] = NO_METADATA,
+    content: bytes = b"",
 ) -> tuple[int, bytes]:
     """Make a call.
 
@@ -73,12 +74,14 @@ def call(
         method: its path.
         named: the model that the header names, if another; None leaves the header out.
         metadata: more headers.
+        content: what to send, if not `message`.
 
     Returns:
         gRPC's status, and the answer.
     """
     sent = dict(metadata) | ({} if named is None else {MODEL_HEADER: named or model})
     try:
-        return OK, through.unary_unary(method)(message(model, method), timeout=10, metadata=tuple(sent.items()))
+        asked = content or message(model, method)
+        return OK, through.unary_unary(method)(asked, timeout=10, metadata=tuple(sent.items()))
     except grpc.RpcError as error:
         return int(error.code().value[0]), b""

@@ -23,7 +23,7 @@ PREDICT = f"{PATH}:predict"
 QUESTION = b'{"instances": [1.0]}'
 REQUESTS = 1_000
 MOST = 16 * 2**20
-UNIMPLEMENTED, UNAVAILABLE = 12, 14  # gRPC's
+RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 8, 12, 14  # gRPC's
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,7 @@ def test_grpc_is_answered_by_each_version_to_who_trusts_the_stacks_root(door: Ou
             assert code == 0
             counts[answered(answer, MODEL)] += 1
         assert call(opened, MODEL, named=None)[0] == UNIMPLEMENTED
+        assert call(opened, MODEL, content=bytes(MOST))[0] == RESOURCE_EXHAUSTED, "5 bytes stand before a message"
     low, high = bounds(25, REQUESTS)
     assert low <= counts["v2"] <= high
     other = cluster.core.read_namespaced_config_map("kube-root-ca.crt", "default").data["ca.crt"]

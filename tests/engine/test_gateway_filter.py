@@ -206,10 +206,11 @@ def test_a_grpc_call_that_is_too_long_ends_with_a_status_of_grpcs_own(gateway: d
         pytest.raises(grpc.RpcError) as refused,
     ):
         channel.unary_unary("/v1/x")(b"x" * (MOST - 4), timeout=10)  # 5 bytes stand before a message
-    assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.UNKNOWN, "Payload Too Large")
+    assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "Payload Too Large")
     for chunked in (False, True):
+        assert "grpc-status" not in ask(gateway, size=MOST + 1, chunked=chunked).headers
         told = ask(gateway, size=MOST + 1, chunked=chunked, headers={"content-type": "application/grpc"})
-        assert (told.status, told.headers["grpc-status"]) == (200, "2")
+        assert (told.status, told.headers["grpc-status"]) == (200, "8")
 
 
 @pytest.mark.parametrize(
