@@ -27,22 +27,22 @@ from infra.summary import model_summary
 
 
 def deploy_model(
-    settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions
+    settings: Settings, model: ModelSettings, cluster: Cluster, opts: pulumi.ResourceOptions, *holds: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """Make one model: who it is, every version, and, to be returned, what sends requests to them when all are ready."""
+    """Make a model: who it is, its versions after what holds pods, and, returned, what sends requests to ready ones."""
     name, namespace, is_on = model.name, settings.namespace, settings.monitoring.is_on
     reader = cluster.bucket_reader(name, model.path, namespace)
-    opts = after(opts, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
+    ready = after(opts, *holds, ModelIdentity(name, ModelIdentityArgs(name, namespace, reader), opts))
     service = ModelServiceArgs(model, namespace)
     if model.mesh:
-        opts = quota.limited(model, namespace, after(opts, ModelService(name, service, opts)))
+        ready = quota.limited(model, namespace, after(ready, ModelService(name, service, opts)))
     versions = [
-        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), opts)
+        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), ready)
         for version in model.versions
     ]
     if not model.mesh:
-        return [ModelService(name, service, after(opts, *versions))]
-    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(opts, *versions))]
+        return [ModelService(name, service, after(ready, *versions))]
+    return [RouteRule(name, RouteRuleArgs(model, namespace, settings.host), after(ready, *versions))]
 
 
 def deploy(settings: Settings) -> None:
@@ -59,8 +59,7 @@ def deploy(settings: Settings) -> None:
     egress = EgressRules("egress", EgressRulesArgs(settings.namespace, settings.egress), in_mesh)
     doors = doors_of(settings, injector.signer, in_mesh)
     policies = access_policies(settings, in_mesh)
-    for_all = after(in_mesh, egress, *doors)
-    models = (deploy_model(settings, m, cluster, after(for_all, *policies[m.name])) for m in settings.models)
+    models = (deploy_model(settings, m, cluster, in_mesh, egress, *doors, *policies[m.name]) for m in settings.models)
     cluster.guard([last for made in models for last in made])
 
     pulumi.export("connect", cluster.connect)

@@ -171,5 +171,6 @@ def access_policies(settings: Settings, opts: pulumi.ResourceOptions) -> dict[st
         for model in settings.models
         if model.mesh
     }
-    strict = MutualTls("models", settings.namespace, after(opts, *own.values()))
+    exceptions = [own[model.name] for model in settings.models if model.mesh and not model.strict_callers]
+    strict = MutualTls("models", settings.namespace, after(opts, *exceptions))
     return {model.name: (*([own[model.name]] if model.mesh else []), strict) for model in settings.models}

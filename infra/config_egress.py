@@ -1,6 +1,6 @@
 """What may leave the models' namespace, as the config describes it. No Pulumi import.
 
-Hosts are for the proxies, addresses for the NetworkPolicies behind them, which know no names. Each comes with the
+Hosts are for the proxies, addresses for the NetworkPolicy behind them, which knows no names. Each comes with the
 reason why the models need it: it stands in the stack's file, where a reviewer reads it, and on the object in the mesh.
 """
 

@@ -2,7 +2,7 @@
 
 With the mesh's outbound policy at REGISTRY_ONLY a sidecar refuses every host that no ServiceEntry names. The entries
 are visible in their own namespace only (`exportTo: ["."]`), so they open nothing for the rest of the mesh. A pod that
-bypasses its sidecar is held by the NetworkPolicies behind them (`isolation`).
+bypasses its sidecar is held by the NetworkPolicy behind them (`isolation`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import pulumi
 from infra import naming
 from infra.component import Component
 from infra.config_egress import WILDCARD, EgressSettings
-from infra.isolation import METADATA_ADDRESS, network_policies
+from infra.isolation import METADATA_ADDRESS, network_policy
 from infra.objects import KubernetesObject
 
 # TensorFlow reads objects from the first and lists and stats them through the second.
@@ -84,7 +84,7 @@ def service_entries(allowed: EgressSettings) -> dict[str, dict[str, Any]]:
 
 
 class EgressRules(Component):
-    """The ServiceEntries of the models' namespace, and the NetworkPolicies that hold whoever bypasses a proxy."""
+    """The ServiceEntries of the models' namespace, and the NetworkPolicy that holds whoever bypasses a proxy."""
 
     def __init__(self, name: str, args: EgressRulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("EgressRules", name, opts)
@@ -92,8 +92,7 @@ class EgressRules(Component):
         for entry, spec in service_entries(args.allowed).items():
             why = reasons.get(spec["hosts"][0])
             self._object(entry, args, naming.ISTIO_NETWORKING, "ServiceEntry", spec, {REASON: why} if why else {})
-        for policy, spec in network_policies(args.allowed).items():
-            self._object(policy, args, "networking.k8s.io/v1", "NetworkPolicy", spec)
+        self._object("isolation", args, "networking.k8s.io/v1", "NetworkPolicy", network_policy(args.allowed))
         self.register_outputs({})
 
     def _object(

@@ -1,19 +1,20 @@
-"""NetworkPolicies of the models' namespace: what its pods reach, and what reaches them, with or without their proxies.
+"""The NetworkPolicy of the models' namespace: what its pods reach and what reaches them, with or without a proxy.
 
 A proxy refuses a host that no ServiceEntry names, but a process can go around its proxy: as the proxy's own user, by
-UDP, before there is a proxy. What it cannot go around is the node, which drops what no policy allows. Policies know
-addresses and pods and no host names, so a host that shares an allowed address is the proxy's to tell apart.
+UDP, before there is a proxy. What it cannot go around is the node, which drops what the policy does not allow. A policy
+knows addresses and pods and no host names, so a host that shares an allowed address is the proxy's to tell apart.
 
-They hold where the cluster enforces NetworkPolicies, as GKE's Dataplane V2 does; elsewhere they say what should be.
+It holds where the cluster enforces NetworkPolicies, as GKE's Dataplane V2 does; elsewhere it says what should be.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from infra import naming
 from infra.config_egress import EgressSettings
 
 METADATA_ADDRESS = "169.254.169.254"
-# A request to the metadata server as policies see it: on GKE's Dataplane V2, and where the older dataplane has turned
+# A request to the metadata server as a policy sees it: on GKE's Dataplane V2, and where the older dataplane has turned
 # it to GKE's own server already.
 METADATA_PORTS = {METADATA_ADDRESS: (80, 8080), "169.254.169.252": (987, 988)}
 NODE_DNS = "169.254.20.10"  # NodeLocal DNSCache, on nodes that have it
@@ -23,42 +24,36 @@ ISTIOD_PORT = 15012
 SCRAPE_PORTS = (15020, 15090)
 
 
-def network_policies(allowed: EgressSettings) -> dict[str, dict[str, Any]]:
-    """Return the specs of all NetworkPolicies by object name, in a stable order; each is for every pod."""
-    callers: list[dict[str, Any]] = [
-        {"namespaceSelector": {}}
-    ]  # pods, wherever they are: who may call is told by who they are
-    ingress = {
-        "callers": _rule("from", callers, (naming.GRPC_PORT, naming.HTTP_PORT)),
-        "scrapes": _rule("from", callers, SCRAPE_PORTS),
+def network_policy(allowed: EgressSettings) -> dict[str, Any]:
+    """Return the NetworkPolicy's spec; it is for every pod, and what no rule allows is dropped."""
+    pods: list[dict[str, Any]] = [{"namespaceSelector": {}}]  # wherever they are: who may call is told by who they are
+    return {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            _rule("from", pods, (naming.GRPC_PORT, naming.HTTP_PORT)),
+            _rule("from", pods, SCRAPE_PORTS),
+        ],
+        "egress": list(_egress(allowed)),
     }
-    policies: dict[str, dict[str, Any]] = {
-        "nothing-else": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-        **{name: {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]} for name, rule in ingress.items()},
-    }
-    for name, rules in _egress(allowed).items():
-        policies[name] = {"podSelector": {}, "policyTypes": ["Egress"], "egress": rules}
-    return policies
 
 
-def _egress(allowed: EgressSettings) -> dict[str, list[dict[str, Any]]]:
+def _egress(allowed: EgressSettings) -> Iterator[dict[str, Any]]:
+    """Generate what pods reach; what the config adds comes last, so that a preview shows it as an addition."""
     if allowed.policy == "ALLOW_ANY":
-        return {"everywhere": [{}]}
+        yield {}
+        return
     resolvers = [_pods("kube-system", {"k8s-app": name}) for name in ("kube-dns", "node-local-dns")]
     resolvers.append(_address(f"{NODE_DNS}/32"))
     if allowed.gcs:
         resolvers.append(_address(f"{METADATA_ADDRESS}/32"))  # Cloud DNS, on clusters that resolve by it
-    rules = {
-        "dns": [_rule("to", resolvers, (DNS_PORT,), ("UDP", "TCP"))],
-        "istiod": [_rule("to", [_pods(naming.ISTIO_NAMESPACE, {"app": "istiod"})], (ISTIOD_PORT,))],
-    }
+    yield _rule("to", resolvers, (DNS_PORT,), ("UDP", "TCP"))
+    yield _rule("to", [_pods(naming.ISTIO_NAMESPACE, {"app": "istiod"})], (ISTIOD_PORT,))
     if allowed.gcs:
-        rules["gcp-metadata"] = [
-            _rule("to", [_address(f"{address}/32")], ports) for address, ports in METADATA_PORTS.items()
-        ]
+        for address, ports in METADATA_PORTS.items():
+            yield _rule("to", [_address(f"{address}/32")], ports)
     if allowed.cidrs:
-        rules["hosts"] = [_rule("to", [_address(cidr) for cidr in allowed.cidrs], (443,))]
-    return rules
+        yield _rule("to", [_address(cidr) for cidr in allowed.cidrs], (443,))
 
 
 def _rule(

@@ -56,7 +56,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "subset (DestinationRule)", "requests for this version fail", "until it is made anew", deletable=True
     ),
     "kubernetes:NetworkPolicy": Kind(
-        "network policy", "what it lets through is dropped, or without nothing-else all is let through"
+        "network policy", "models' pods reach everything, and everything reaches them", "until it is made anew"
     ),
     "kubernetes:AuthorizationPolicy": Kind(
         "access rules (AuthorizationPolicy)",

@@ -56,7 +56,7 @@ def test_cloud_storage_is_found_where_pods_may_reach_it_before_there_is_a_pod(de
     program = deploy()
     records = {each.inputs["name"]: each for each in program.of("gcp:dns/recordSet:RecordSet")}
     (alias,) = records["*.googleapis.com."].inputs["rrdatas"]
-    (rule,) = program.one(NETWORK_POLICY, "hosts").inputs["spec"]["egress"]
+    rule = program.one(NETWORK_POLICY, "isolation").inputs["spec"]["egress"][-1]
     allowed = [ipaddress.ip_network(each["ipBlock"]["cidr"]) for each in rule["to"]]
     for address in records[alias].inputs["rrdatas"]:
         assert any(ipaddress.ip_address(address) in each for each in allowed), address

@@ -1,4 +1,4 @@
-"""The NetworkPolicies of the models' namespace, by what they let a packet do; the sandbox shows that they hold."""
+"""The NetworkPolicy of the models' namespace, by what it lets a packet do; the sandbox shows that it holds."""
 
 import ipaddress
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.config_egress import EgressSettings
-from infra.isolation import network_policies
+from infra.isolation import network_policy
 
 KUBE_SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 Peer = str | tuple[dict[str, str], dict[str, str]]
@@ -28,16 +28,14 @@ def matches(rule_peer: dict[str, Any], peer: Peer) -> bool:
 
 
 def allows(settings: EgressSettings, direction: str, peer: Peer, port: int, protocol: str = "TCP") -> bool:
-    """Whether any policy lets a packet through; all of them hold every pod, or the answer would be of one pod only."""
-    policies = network_policies(settings).values()
-    assert all(policy["podSelector"] == {} for policy in policies)
-    assert any(set(policy["policyTypes"]) == {"Ingress", "Egress"} for policy in policies), "nothing is denied"
+    policy = network_policy(settings)
+    assert policy["podSelector"] == {}, "some pods are left out"
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}, "not everything is denied that no rule allows"
     end = {"egress": "to", "ingress": "from"}[direction]
-    rules = [rule for policy in policies for rule in policy.get(direction, [])]
     return any(
         (end not in rule or any(matches(each, peer) for each in rule[end]))
         and ("ports" not in rule or {"protocol": protocol, "port": port} in rule["ports"])
-        for rule in rules
+        for rule in policy[direction]
     )
 
 
