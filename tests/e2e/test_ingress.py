@@ -23,7 +23,7 @@ PREDICT = f"{PATH}:predict"
 QUESTION = b'{"instances": [1.0]}'
 REQUESTS = 1_000
 MOST = 16 * 2**20
-RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 8, 12, 14  # gRPC's
+UNKNOWN, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 2, 8, 12, 14  # gRPC's
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,8 @@ def test_in_the_clear_callers_are_sent_to_https(door: Outside) -> None:
     assert (answer.status, answer.headers["location"]) == (301, f"https://{HOST}{PATH}")
     assert "strict-transport-security" not in answer.headers
     assert door.ask_plainly(PATH, host="other.test").status == 404
+    with channel(door.address, HOST) as opened:
+        assert call(opened, MODEL)[0] == UNKNOWN
 
 
 def test_nothing_else_is_answered(door: Outside) -> None:
