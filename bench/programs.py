@@ -1,5 +1,6 @@
 """Pulumi programs that a benchmark runs again and again, and how commands are run and timed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import TypeVar
 _Result = TypeVar("_Result")
 
 ROOT = Path(__file__).resolve().parents[1]
+# Python keeps what it compiled unless told not to; a shell that tells it so would have every run compile the program.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 PROJECT = """\
 name: {name}
 runtime: {{name: python, options: {{toolchain: pip, virtualenv: {venv}}}}}
