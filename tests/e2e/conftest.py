@@ -22,7 +22,7 @@ from scipy.stats import binom
 
 from rollout.proxies import execute, proxy_weights
 from sandbox.stack import stack_of
-from sandbox.state import running_state
+from sandbox.state import Process, running_state
 
 ROOT = Path(__file__).parents[2]
 MODEL = "half-plus"
@@ -191,6 +191,14 @@ def sandbox_variables() -> dict[str, str]:
         reason = asked.stderr.strip() or asked.stdout.strip()
         pytest.exit(f"the end-to-end tests need the sandbox: {reason} (run: make up)", returncode=1)
     return dict(line.split("=", 1) for line in asked.stdout.split("\0") if line)
+
+
+def own_node(what: str) -> Process:
+    """Return the sandbox's node; on a cluster that `make up CONTEXT=...` named instead, skip the test and say why."""
+    state = running_state()
+    if state.node is None:
+        pytest.skip(f"{what} on the sandbox's own node only, and the tests were given the cluster of {state.context}")
+    return state.node
 
 
 @pytest.fixture(scope="session")

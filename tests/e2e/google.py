@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from sandbox import authority, gotools
 from sandbox.commands import output_of, system_environment
 from sandbox.node_config import HOST_ADDRESS
 from sandbox.state import State, running_state
-from tests.e2e.conftest import Cluster, wait_for
+from tests.e2e.conftest import Cluster, own_node, wait_for
 
 STORAGE_HOSTS = ("storage.googleapis.com", "www.googleapis.com")
 METADATA_HOST = "metadata.google.internal"
@@ -137,13 +136,11 @@ def played(cluster: Cluster, folder: Path, pool: str = "sandbox.svc.id.goog") ->
         folder: where `buckets` lies.
         pool: the workload pool, PROJECT.svc.id.goog.
     """
-    state = running_state()
-    if state.node is None:
-        pytest.skip("Google is played on the sandbox's own node only")
+    own_node("Google is played")
     if not gotools.built(gotools.GOOGLE):
         gotools.build(gotools.GOOGLE)
     (folder / "token-key").write_bytes(secrets.token_bytes(32))
-    google = Google(folder, pool, state)
+    google = Google(folder, pool, running_state())
     google.allow()
     try:
         google.start_storage()

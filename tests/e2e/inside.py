@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.commands import system_environment
-from sandbox.state import running_state
+from tests.e2e.conftest import own_node
 
 HERE = Path(__file__).parent
 # Istio's capture lets the proxy's own user pass.
@@ -33,8 +33,7 @@ def process_of(pod: Any) -> int:
                 return int(file.parent.name)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
-    if running_state().node is None:
-        pytest.skip("pods are entered on the sandbox's own node only, and the tests were given another cluster")
+    own_node("pods are entered")
     pytest.fail(f"no process of the pod {pod.metadata.name} is found on this machine")
 
 

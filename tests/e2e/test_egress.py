@@ -14,8 +14,7 @@ import pytest
 from sandbox import authority
 from sandbox.commands import output_of, system_environment
 from sandbox.node_config import HOST_ADDRESS, INTERFACE, NODE_ADDRESS
-from sandbox.state import running_state
-from tests.e2e.conftest import MODEL, NAMESPACE, ROOT, Cluster, Stack, wait_for
+from tests.e2e.conftest import MODEL, NAMESPACE, ROOT, Cluster, Stack, own_node, wait_for
 from tests.e2e.google import names
 from tests.e2e.inside import APPLICATION, PROXY, ROOT_USER, ended, reached, start
 
@@ -102,11 +101,7 @@ def echo(server: socket.socket) -> None:
 @pytest.fixture(scope="module")
 def outside(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Servers outside the cluster: at an allowed address, and at one that nothing names."""
-    node = running_state().node
-    if node is None:
-        pytest.skip(
-            "addresses outside are played on the sandbox's own node only, and the tests were given another cluster"
-        )
+    node = own_node("addresses outside are played")
     pem = tmp_path_factory.mktemp("tls") / "server.pem"
     authority.issue((HOST, OTHER), pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
