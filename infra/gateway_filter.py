@@ -55,19 +55,19 @@ def _headers() -> dict[str, Any]:
 
     mutations = {
         "request_mutations": gone(*_OURS),
-        "response_mutations": [*gone("server"), _added("x-content-type-options", "nosniff")],
+        "response_mutations": [*gone("server"), {"append": _header("x-content-type-options", "nosniff")}],
     }
     return _filter("headers", {"@type": f"{_HTTP}.header_mutation.v3.HeaderMutation", "mutations": mutations})
 
 
 def _strict_transport() -> dict[str, Any]:
-    mutations = {"response_mutations": [_added("strict-transport-security", _HSTS)]}
+    mutations = {"response_mutations": [{"append": _header("strict-transport-security", _HSTS)}]}
     config = {"@type": f"{_HTTP}.header_mutation.v3.HeaderMutation", "mutations": mutations}
     return _filter("strict-transport", config, port=443)  # in the clear it would count for nothing (RFC 6797, 7.2)
 
 
-def _added(name: str, value: str) -> dict[str, Any]:
-    return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+def _header(name: str, value: str) -> dict[str, Any]:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _own_answers() -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _own_answers() -> dict[str, Any]:
         # The name of the proxy is put on answers after all filters, so it is kept off and not taken off.
         "server_header_transformation": "PASS_THROUGH",
         "local_reply_config": {
-            "mappers": [{"filter": too_long, "headers_to_add": [_added("grpc-status", _RESOURCE_EXHAUSTED)["append"]]}]
+            "mappers": [{"filter": too_long, "headers_to_add": [_header("grpc-status", _RESOURCE_EXHAUSTED)]}]
         },
     }
     return {
