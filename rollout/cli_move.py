@@ -51,7 +51,7 @@ def promote(
     Run again after an interruption it goes on from what the config says.
 
     Exit codes: 0 done, 1 failed and rolled back, 2 something is wrong and nothing more was done, 3 held for lack of
-    data or of a proxy.
+    data or of a proxy, or because somebody else changed the weight.
     """
     with options.failures():
         from rich.console import Console
@@ -72,7 +72,14 @@ def promote(
         log = Journal.of(chosen, found.name)
         criteria = Criteria(confidence / 100, max_errors / 100, max_slow / 100, slow_ms)
         plan = Promotion(
-            found.name, canary, found.stable, _steps(steps), soak, soak if patience is None else patience, criteria
+            found.name,
+            canary,
+            found.stable,
+            _steps(steps),
+            soak,
+            soak if patience is None else patience,
+            criteria,
+            config=chosen.file.name,
         )
         if canary != found.stable:
             plan = check(plan, found.weights[canary], chosen.settings.rollout, override)

@@ -52,9 +52,14 @@ class LiveWorld:
         """See `World`."""
         time.sleep(seconds)
 
-    def weight(self) -> int:
-        """See `World`."""
-        return self._model.weights[self.canary]
+    def configured(self) -> tuple[str, int]:
+        """See `World`.
+
+        Raises:
+            RolloutError: the config is not valid now.
+        """
+        self.stack.refresh()
+        return self._model.stable, self._model.weights.get(self.canary, 0)
 
     def step(self, weight: int, message: str) -> None:
         """See `World`.
@@ -102,14 +107,17 @@ class LiveWorld:
             self.commits.commit(message)
 
     def _apply(self, text: str, message: str) -> None:
-        before = self.stack.file.read_text()
+        file = self.stack.file
+        before = file.read_text()
         self.stack.write(text)
         try:
             _refuse_more_than_weights(self.stack)
         except RolloutError:
-            self.stack.write(before)
+            if file.read_text() == text:  # else it is somebody else's by now
+                self.stack.write(before)
             raise
-        pulumi_cli.up(self.stack, message)
+        if file.read_text() == text:
+            pulumi_cli.up(self.stack, message)
 
 
 def _refuse_more_than_weights(stack: Stack) -> None:

@@ -45,6 +45,10 @@ class Stack:
         """
         return self.read(self._text())
 
+    def refresh(self) -> None:
+        """Have `settings` read the file again when they are next asked for."""
+        self.__dict__.pop("settings", None)
+
     def read(self, text: str) -> Settings:
         """Check a text of the config's file; see `settings`."""
         from infra.settings import SettingsError, parse
@@ -115,7 +119,7 @@ class Stack:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        self.__dict__.pop("settings", None)
+        self.refresh()
 
     def _text(self) -> str:
         try:

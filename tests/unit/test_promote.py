@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Played:
         self.stragglers = 0
         self.unreadable = 0.0  # seconds from the start
         self.killed_at: int | None = None
+        self.meanwhile: dict[str, Callable[[], None]] = {}  # what somebody else does, once, and when
+        self.committed: list[str] = []
 
     def now(self) -> float:
         return self.time
@@ -53,9 +55,19 @@ class Played:
             requests = int(self.dice.poisson(self.rate * weight / 100 * seconds))
             errors, slow = (int(self.dice.binomial(requests, ratio)) for ratio in self.bad[version])
             self.traffic.append((self.time, version, requests, errors, slow))
+        self.somebody("soak")
 
-    def weight(self) -> int:
-        return self.config["v2"]
+    def somebody(self, moment: str) -> None:
+        self.meanwhile.pop(moment, lambda: None)()
+
+    def roll_back_by_hand(self) -> None:
+        self.config = {"v1": 100, "v2": 0}
+
+    def promote_by_hand(self) -> None:
+        self.config, self.stable = {"v1": 0, "v2": 100}, "v2"
+
+    def configured(self) -> tuple[str, int]:
+        return self.stable, self.config["v2"]
 
     def step(self, weight: int, message: str) -> None:
         self.config = {"v1": 100 - weight, "v2": weight}
@@ -63,6 +75,7 @@ class Played:
         if weight == self.killed_at:
             self.killed_at = None
             raise KeyboardInterrupt
+        self.somebody("step")
 
     def finish(self, message: str) -> None:
         self.stable = "v2"
@@ -70,6 +83,7 @@ class Played:
 
     def verify(self) -> Convergence:
         answers = {Pod("callers", f"c{number}"): Said(self.config, seconds=0.4) for number in range(3)}
+        self.somebody("verify")
         behind = {Pod("callers", f"b{number}"): Said({"v1": 100}) for number in range(self.stragglers)}
         return Convergence(self.config, answers | behind)
 
@@ -79,7 +93,7 @@ class Played:
         return True
 
     def commit(self, message: str) -> None:
-        pass
+        self.committed.append(message)
 
     def measured(self, version: str, start: float, end: float) -> Measured:
         if self.time < 1_000_000 + self.unreadable:
@@ -92,6 +106,8 @@ class Played:
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+        if line.endswith(" s: pass"):
+            self.somebody(f"passed {self.config['v2']}")
 
     def progress(self, line: str) -> None:
         pass
@@ -168,8 +184,50 @@ def test_interrupted_it_goes_on_from_what_the_config_says(log: Journal) -> None:
 
 def test_interrupted_after_its_last_step_it_is_recorded_once_more(log: Journal) -> None:
     world = Played(weight=100)
+    world.stable = "v2"
     assert promote(replace(PLAN, stable="v2"), world, log) is End.DONE
     assert world.done == ["Make v2 the stable version of half-plus"]
+
+
+@pytest.mark.parametrize("moment", ["step", "verify", "soak", "passed 25"])
+def test_a_rollback_in_another_shell_is_not_undone(log: Journal, moment: str) -> None:
+    world = Played(weight=25)
+    world.meanwhile[moment] = world.roll_back_by_hand
+    assert promote(replace(PLAN, config="Pulumi.dev.yaml"), world, log) is End.HELD
+    assert weights(world) == ["25 %"]
+    assert world.config == {"v1": 100, "v2": 0}
+    assert world.committed == ([] if moment == "step" else ["Give v2 of half-plus 25 %"])
+    assert (world.time == 1_000_000) is (moment in {"step", "verify"})
+    why = "v2 is at 0 % in Pulumi.dev.yaml now: somebody else changed it"
+    assert world.lines[-1] == f"held: {why}"
+    assert [log.last()[-1][key] for key in ("event", "weight", "why")] == [journal.HELD, 0, why]
+
+
+def test_a_rollback_after_the_last_step_leaves_the_stable_version_stable(log: Journal) -> None:
+    world = Played(weight=50)
+    world.meanwhile["passed 100"] = world.roll_back_by_hand
+    assert promote(PLAN, world, log) is End.HELD
+    assert (world.stable, world.config) == ("v1", {"v1": 100, "v2": 0})
+
+
+def test_a_canary_that_somebody_made_stable_is_given_no_further_step(log: Journal) -> None:
+    world = Played(weight=25)
+    world.meanwhile["soak"] = world.promote_by_hand
+    assert promote(PLAN, world, log) is End.HELD
+    assert weights(world) == ["25 %"]
+    assert "v2 is the stable version in the config now" in world.lines[-1]
+
+
+def test_a_rollout_that_a_rollback_has_ended_in_the_journal_is_not_held_in_it_again(log: Journal) -> None:
+    world = Played(weight=25)
+
+    def roll_back() -> None:
+        world.roll_back_by_hand()
+        log.add(journal.ROLLED_BACK, world.now(), version="v2", recorded=True)
+
+    world.meanwhile["soak"] = roll_back
+    assert promote(PLAN, world, log) is End.HELD
+    assert [event["event"] for event in log.last()] == [journal.STEP, journal.CONVERGED, journal.ROLLED_BACK]
 
 
 def test_at_the_last_step_the_stable_version_is_known_by_the_step_before(log: Journal) -> None:
