@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from infra.weights import WHOLE
 from rollout import pulumi_cli, route
-from rollout.convergence import Convergence, Watch, proxies_of
+from rollout.convergence import Watch, proxies_of
 from rollout.durations import spoken
 from rollout.errors import RolloutError
 from rollout.mesh import callers
@@ -55,26 +55,54 @@ def rollback(stack: Stack, api: ClusterApi, model: ModelSettings, started: float
             say(f"the route could not be moved at once, so `pulumi up` does it: {error}")
         else:
             say(f"{model.name}: {shares(live.weights)} -> {shares({model.stable: WHOLE})}")
-        watch = finding.result()
+        watch = _found(finding, say)
     try:
-        first = without_ended(api, watch.wait(weights, DEADLINE, started))
-        for line in describe(first):
-            say(line)
+        there = _asked(api, watch, weights, say, started)
         recorded = _record(stack, model, say)
         if recorded:
             say(f"recorded by Pulumi after {spoken(time.monotonic() - started)}")
-        last = first if not first.stragglers else _again(api, watch, weights, say)
+        there = there or _asked(api, watch, weights, say)
     finally:
-        watch.close()
+        if watch is not None:
+            watch.close()
     for line in _leftovers(model):
         say(line)
-    return recorded and not last.stragglers
+    return recorded and there
 
 
 def _watch(stack: Stack, api: ClusterApi, model: ModelSettings) -> Watch:
     watch = Watch(proxies_of(api, callers(api), stack.settings.host), model.name, stack.settings.namespace)
     watch.connect()
     return watch
+
+
+def _found(finding: Future[Watch], say: Callable[[str], None]) -> Watch | None:
+    """The proxies, or None where nobody can say which there are: what remains to be done is done without them."""
+    try:
+        return finding.result()
+    except RolloutError as error:
+        say(f"the proxies cannot be asked: {error}")
+        return None
+
+
+def _asked(
+    api: ClusterApi,
+    watch: Watch | None,
+    weights: dict[str, int],
+    say: Callable[[str], None],
+    started: float | None = None,
+) -> bool:
+    """Whether every proxy has the weights, after waiting for them; False where they cannot be asked."""
+    if watch is None:
+        return False
+    try:
+        result = without_ended(api, watch.wait(weights, DEADLINE, started))
+    except RolloutError as error:
+        say(f"the proxies cannot be asked: {error}")
+        return False
+    for line in describe(result):
+        say(line)
+    return not result.stragglers
 
 
 def _record(stack: Stack, model: ModelSettings, say: Callable[[str], None]) -> bool:
@@ -92,13 +120,6 @@ def _record(stack: Stack, model: ModelSettings, say: Callable[[str], None]) -> b
         say(f"not recorded; run `python -m rollout rollback {model.name}` again: {error}")
         return False
     return True
-
-
-def _again(api: ClusterApi, watch: Watch, weights: dict[str, int], say: Callable[[str], None]) -> Convergence:
-    result = without_ended(api, watch.wait(weights, DEADLINE))
-    for line in describe(result):
-        say(line)
-    return result
 
 
 def _leftovers(model: ModelSettings) -> list[str]:

@@ -71,9 +71,10 @@ VIRTUAL_SERVICE: dict[str, Any] = {
 class Api(ClusterApi):
     """A cluster of one route and two callers."""
 
-    def __init__(self, *, refuses: int = 0, conflicts: int = 0) -> None:
+    def __init__(self, *, refuses: int = 0, conflicts: int = 0, lists: int | None = None) -> None:
         self.live = copy.deepcopy(VIRTUAL_SERVICE)
         self.refuses, self.conflicts = refuses, conflicts
+        self.lists = lists  # how often pods can be listed; None is always
         self.applied: list[tuple[str, Mapping[str, Any]]] = []
 
     def get(self, path: str, **_query: str) -> dict[str, Any]:
@@ -82,6 +83,10 @@ class Api(ClusterApi):
 
     def items(self, path: str, **_query: str) -> list[dict[str, Any]]:
         assert path == "/api/v1/pods"
+        if self.lists == 0:
+            raise ApiError(403, "GET /api/v1/pods was answered 403: pods is forbidden")
+        if self.lists is not None:
+            self.lists -= 1
 
         def pod(namespace: str, name: str, *containers: str, **more: Any) -> dict[str, Any]:
             spec = {"containers": [{"name": each} for each in containers], **more}
@@ -204,6 +209,35 @@ def test_a_route_that_may_not_be_patched_is_left_to_pulumi(run: Any, monkeypatch
     assert done
     assert "`pulumi up` does it" in said[0]
     assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+@pytest.mark.parametrize("refuses", [0, 403])
+def test_pods_that_cannot_be_listed_do_not_keep_a_rollback_from_its_end(run: Any, refuses: int) -> None:
+    ups: list[str] = []
+    done, said = run(Api(lists=0, refuses=refuses), lambda stack, _: ups.append(stack.file.read_text()))
+    assert not done
+    assert len(ups) == 1
+    assert "v2Weight: 0" in ups[0]
+    assert "the proxies cannot be asked: GET /api/v1/pods was answered 403: pods is forbidden" in said
+    assert said[-1].startswith("recorded by Pulumi after ")
+
+
+def test_pods_that_can_no_longer_be_listed_while_proxies_are_waited_for_do_not_either(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Live):
+        def weights(self, _host: str) -> dict[str, int] | None:
+            raise RolloutError("does not answer")
+
+    monkeypatch.setattr(command, "DEADLINE", 0.1)
+    monkeypatch.setattr(command, "proxies_of", lambda api, *_: [Silent(api, "new")])
+    ups: list[str] = []
+    done, said = run(Api(lists=1), lambda _, message: ups.append(message))
+    assert not done
+    assert ups == ["roll back half-plus to v1"]
+    asked, recorded, again = said[1:]
+    assert asked == again == "the proxies cannot be asked: GET /api/v1/pods was answered 403: pods is forbidden"
+    assert recorded.startswith("recorded by Pulumi after ")
 
 
 def test_killed_before_the_route_is_moved_the_config_already_says_it(
