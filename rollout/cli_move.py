@@ -50,8 +50,8 @@ def promote(
 
     Run again after an interruption it goes on from what the config says.
 
-    Exit codes: 0 done, 1 failed and rolled back, 2 something is wrong and nothing more was done, 3 held for lack of
-    data or of a proxy, or because somebody else changed the weight.
+    Exit codes: 0 done, 1 failed and rolled back, 2 something is wrong and nothing more was done, or failed and the
+    rollback is not complete, 3 held for lack of data or of a proxy, or because somebody else changed the weight.
     """
     with options.failures():
         from rich.console import Console

@@ -33,6 +33,7 @@ class End(IntEnum):
 
     DONE = 0
     ROLLED_BACK = 1
+    NOT_ROLLED_BACK = 2
     HELD = 3
 
 
@@ -70,7 +71,7 @@ class World(Protocol):
         """Wait for all proxies."""
 
     def roll_back(self) -> bool:
-        """Give the stable version everything; whether that was done and recorded."""
+        """Give the stable version everything; whether every proxy has that and Pulumi has recorded it."""
 
     def commit(self, message: str) -> None:
         """Commit config and journal, where that is asked for."""
@@ -184,11 +185,7 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
     details = {"answer": verdict.answer.name.lower(), "headline": headline(verdict), "start": start}
     log.add(journal.GATE, world.now(), version=plan.canary, weight=weight, reasons=why, **details)
     if verdict.answer is Answer.FAIL:
-        done = world.roll_back()
-        log.add(journal.ROLLED_BACK, world.now(), version=plan.canary, recorded=done)
-        world.commit(f"Roll {plan.model} back to {plan.stable}\n\n" + "\n".join(why))
-        world.say(f"{plan.canary} of {plan.model} failed at {weight} % and is rolled back")
-        return End.ROLLED_BACK
+        return _roll_back(plan, weight, why, world, log)
     if verdict.answer is Answer.MORE:
         log.add(journal.HELD, world.now(), weight=weight, why=headline(verdict))
         world.say(
@@ -196,6 +193,21 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
         )
         return End.HELD
     return None
+
+
+def _roll_back(plan: Promotion, weight: int, why: Sequence[str], world: World, log: journal.Journal) -> End:
+    done = world.roll_back()
+    if done:
+        log.add(journal.ROLLED_BACK, world.now(), version=plan.canary, recorded=True)
+    else:
+        log.add(journal.HELD, world.now(), weight=weight, why="it failed, and the rollback is not complete")
+    world.commit(f"Roll {plan.model} back to {plan.stable}\n\n" + "\n".join(why))  # the config says so in any case
+    failed = f"{plan.canary} of {plan.model} failed at {weight} %"
+    if done:
+        world.say(f"{failed} and is rolled back")
+        return End.ROLLED_BACK
+    world.say(f"{failed} and the rollback is not complete; run: python -m rollout rollback {plan.model}")
+    return End.NOT_ROLLED_BACK
 
 
 def _soak(plan: Promotion, weight: int, start: float, world: World, log: journal.Journal) -> Verdict:

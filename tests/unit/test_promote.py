@@ -43,6 +43,7 @@ class Played:
         self.stragglers = 0
         self.unreadable = 0.0  # seconds from the start
         self.killed_at: int | None = None
+        self.stuck = False  # a rollback leads nowhere
         self.meanwhile: dict[str, Callable[[], None]] = {}  # what somebody else does, once, and when
         self.committed: list[str] = []
 
@@ -88,9 +89,10 @@ class Played:
         return Convergence(self.config, answers | behind)
 
     def roll_back(self) -> bool:
-        self.config = {"v1": 100, "v2": 0}
         self.done.append("rolled back")
-        return True
+        if not self.stuck:
+            self.config = {"v1": 100, "v2": 0}
+        return not self.stuck
 
     def commit(self, message: str) -> None:
         self.committed.append(message)
@@ -142,6 +144,19 @@ def test_a_bad_canary_is_rolled_back_before_it_has_more_than_its_first_step(
     assert world.time - 1_000_000 <= PLAN.soak
     gate, end = log.last()[-2:]
     assert (gate["answer"], end["event"]) == ("fail", journal.ROLLED_BACK)
+
+
+def test_a_rollback_that_is_not_complete_is_not_told_as_one(log: Journal) -> None:
+    world = Played(errors=0.05)
+    world.stuck = True
+    end = promote(PLAN, world, log)
+    assert (end, int(end)) == (End.NOT_ROLLED_BACK, 2)
+    assert world.lines[-1] == (
+        "v2 of half-plus failed at 5 % and the rollback is not complete; run: python -m rollout rollback half-plus"
+    )
+    last = log.last()[-1]
+    assert (last["event"], last["why"]) == (journal.HELD, "it failed, and the rollback is not complete")
+    assert log.canary() == "v2"
 
 
 def test_without_traffic_it_waits_and_then_holds(log: Journal) -> None:
