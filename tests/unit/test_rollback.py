@@ -240,6 +240,80 @@ def test_pods_that_can_no_longer_be_listed_while_proxies_are_waited_for_do_not_e
     assert recorded.startswith("recorded by Pulumi after ")
 
 
+HELD_BY = "carol@ci (pid 42) at 2026-11-28T09:00:00Z"
+LOCKS = {
+    f"the stack is locked by {HELD_BY}": (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the "
+        f"lock file with `pulumi cancel`.\n  file:///state/locks/1.json: created by {HELD_BY}"
+    ),
+    "another update of the stack is running": "error: [409] Conflict: Another update is currently in progress.",
+}
+
+
+class OtherUp:
+    """Another `pulumi up`, begun before the rollback: it has the lock for some tries, and moves the route in one."""
+
+    def __init__(self, api: Api, error: str, tries: float, moves_in: int) -> None:
+        self.api, self.error, self.tries, self.moves_in = api, error, tries, moves_in
+        self.seen: list[dict[str, int]] = []
+
+    def __call__(self, _stack: Stack, _message: str) -> None:
+        self.seen.append(self.api.split())
+        if len(self.seen) == self.moves_in:
+            for rule in self.api.live["spec"]["http"][1:]:
+                rule["route"] = destinations(v1=75, v2=25)
+        if len(self.seen) <= self.tries:
+            raise RolloutError(f"pulumi up failed:\n{self.error}")
+
+
+@pytest.mark.parametrize(("holder", "error"), LOCKS.items())
+def test_another_up_that_brings_the_canary_back_is_waited_for_and_does_not_keep_it(
+    run: Any, monkeypatch: pytest.MonkeyPatch, holder: str, error: str
+) -> None:
+    monkeypatch.setattr(command, "PAUSE", 0)
+    api = Api()
+    other = OtherUp(api, error, tries=3, moves_in=2)
+    done, said = run(api, other)
+    assert done
+    assert other.seen == [{"v1": 100}] * 4
+    told = [line for line in said if line.startswith(holder)]
+    assert told == [f"{holder}: waits 3 min at most. If that was killed, run in another shell: pulumi cancel"]
+    assert "the route had v1 75 %, v2 25 % meanwhile, and is moved again to v1 100 %" in said
+    assert said[-2].startswith("recorded by Pulumi after ")
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_when_another_up_has_ended_the_proxies_are_asked_once_more(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "PAUSE", 0)
+    api = Api()
+    done, said = run(api, OtherUp(api, next(iter(LOCKS.values())), tries=1, moves_in=0))
+    assert done
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_an_up_that_does_not_end_is_not_waited_for_for_ever_and_the_route_is_looked_at_last(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "LOCKED", 0)
+    api = Api()
+    other = OtherUp(api, next(iter(LOCKS.values())), tries=float("inf"), moves_in=1)
+    done, said = run(api, other)
+    assert not done
+    assert len(other.seen) == 1
+    assert api.split() == {"v1": 100}
+    assert any("not recorded; run `python -m rollout rollback half-plus` again: " in line for line in said)
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_an_up_that_fails_for_another_reason_is_not_tried_again(run: Any) -> None:
+    api = Api()
+    other = OtherUp(api, "error: the program has a fault", tries=float("inf"), moves_in=0)
+    done, said = run(api, other)
+    assert not done
+    assert len(other.seen) == 1
+    assert "the program has a fault" in said[-1]
+
+
 def test_killed_before_the_route_is_moved_the_config_already_says_it(
     run: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
