@@ -52,6 +52,15 @@ def test_what_somebody_else_wrote_is_seen(world: LiveWorld, stack: Stack) -> Non
     assert world.configured() == ("v1", 0)
 
 
+@pytest.mark.parametrize("text", ["config: {", "", "config", "config: {}"])
+def test_a_file_that_somebody_has_not_finished_writing_is_told_as_such(
+    world: LiveWorld, stack: Stack, text: str
+) -> None:
+    stack.file.write_text(text)
+    with pytest.raises(RolloutError):
+        world.configured()
+
+
 def test_a_step_is_written_and_brought_up(world: LiveWorld, stack: Stack, ups: list[str]) -> None:
     world.step(25, "Give v2 25 %")
     assert "v2Weight: 25" in stack.file.read_text()

@@ -180,6 +180,21 @@ def test_figures_that_cannot_be_read_for_a_while_are_waited_for(log: Journal) ->
     assert world.config == {"v1": 95, "v2": 5}
 
 
+def test_a_config_that_somebody_is_writing_is_read_again_at_the_next_look(log: Journal) -> None:
+    class Edited(Played):
+        looks = 0
+
+        def configured(self) -> tuple[str, int]:
+            self.looks += self.time > 1_000_000
+            if self.looks == 2:
+                raise RolloutError("Pulumi.dev.yaml is no YAML")
+            return super().configured()
+
+    world = Edited()
+    assert promote(PLAN, world, log) is End.DONE
+    assert "v2 at 5 %: Pulumi.dev.yaml is no YAML" in world.lines
+
+
 def test_a_proxy_that_is_behind_holds_it_before_the_soak(log: Journal) -> None:
     world = Played()
     world.stragglers = 1
