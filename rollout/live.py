@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rollout import pulumi_cli
 from rollout.errors import RolloutError
 from rollout.rollback import rollback
+from rollout.rollback_files import comes_back
 from rollout.verify import verify
 
 if TYPE_CHECKING:
@@ -82,7 +83,11 @@ class LiveWorld:
 
     def roll_back(self) -> bool:
         """See `World`."""
-        return rollback(self.stack, self.api, self._model, time.monotonic(), self.say)
+        model = self._model
+        done = rollback(self.stack, self.api, model, time.monotonic(), self.say)
+        if self.commits is None and (back := comes_back(self.stack, model)):
+            self.say(f"Commit and push {self.stack.file.name}{back}")
+        return done
 
     def measured(self, version: str, start: float, end: float) -> Measured:
         """See `World`."""

@@ -78,6 +78,24 @@ def test_a_refused_step_leaves_the_file_as_it_was(
     assert ups == []
 
 
+def test_a_canary_that_failed_comes_back_by_the_last_commit_and_that_is_said(
+    world: LiveWorld, stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rollback(*_: Any) -> bool:
+        by_hand(stack, 0)
+        return True
+
+    committed = stack.file.read_text()
+    monkeypatch.setattr("rollout.live.rollback", rollback)
+    monkeypatch.setattr("rollout.rollback_files.committed", lambda _: committed)
+    world.console = Console()
+    assert world.roll_back()
+    said = capsys.readouterr().out
+    assert (
+        "Commit and push Pulumi.local.yaml: until then the next `pulumi up` from elsewhere gives v2 5 % again" in said
+    )
+
+
 @pytest.mark.parametrize("plan", [Plan(), MORE])
 def test_a_rollback_while_a_step_is_previewed_stays_in_the_file_and_the_step_is_not_brought_up(
     world: LiveWorld, stack: Stack, ups: list[str], monkeypatch: pytest.MonkeyPatch, plan: Plan
