@@ -304,7 +304,7 @@ def _model(
     stable = declared.stable or declared.versions[0]
     share = shares(declared.versions, stable, weights)
     image = given.image or stack.image
-    # An image that somebody chose is taken as it is. Pulumi hands the default of Pulumi.yaml over like anybody's choice.
+    # An image that somebody chose is taken as it is. Pulumi hands over the default of Pulumi.yaml like a choice.
     chosen = given.image is not None or stack.image != DEFAULT_IMAGE
 
     def version(label: str) -> VersionSettings:
