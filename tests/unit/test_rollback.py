@@ -1,4 +1,4 @@
-"""The route is moved in Pulumi's name, whole, and an interruption leaves nothing that the next run does not finish."""
+"""A rollback comes to its end whatever is in its way, and an interruption leaves what the next run finishes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ import pytest
 from rollout import pulumi_cli, route
 from rollout import rollback as command
 from rollout.cluster_api import ApiError, ClusterApi
-from rollout.convergence import Convergence, Watch
 from rollout.errors import RolloutError
-from rollout.mesh import Pod, Proxy, callers
+from rollout.mesh import Pod, Proxy
 from rollout.rollback import rollback
 from rollout.stack import Stack
-from rollout.verify import describe, without_ended
 
 ROOT = Path(__file__).parents[2]
 HOST = "half-plus.models.svc.cluster.local"
@@ -150,39 +148,6 @@ def run(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Any:
         return rollback(stack, api, stack.model(None), time.monotonic(), said.append), said
 
     return run
-
-
-def test_the_whole_of_what_pulumi_owns_is_applied_in_its_name_and_nothing_of_others() -> None:
-    api = Api()
-    route.move(api, route.read(api, "half-plus", "models"), {"v1": 100, "v2": 0})
-    ((manager, manifest),) = api.applied
-    assert manager == MANAGER
-    assert manifest["metadata"]["labels"] == {"app": "half-plus"}
-    assert manifest["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
-    assert "managedFields" not in manifest["metadata"]
-    expected = copy.deepcopy(VIRTUAL_SERVICE["spec"])
-    for rule in expected["http"][1:]:
-        rule["route"] = destinations(v1=100, v2=0)
-    assert manifest["spec"] == expected
-
-
-def test_a_route_that_changed_meanwhile_is_read_again() -> None:
-    api = Api(conflicts=1)
-    route.move(api, route.read(api, "half-plus", "models"), {"v1": 100})
-    assert api.applied[0][1]["metadata"]["resourceVersion"] == "8"
-
-
-def test_a_route_of_somebody_elses_is_left_alone() -> None:
-    api = Api()
-    api.live["metadata"]["managedFields"].pop(0)
-    with pytest.raises(RolloutError, match="not applied by Pulumi"):
-        route.move(api, route.read(api, "half-plus", "models"), {"v1": 100})
-    assert api.applied == []
-
-
-def test_a_version_that_the_route_does_not_list_gets_nothing() -> None:
-    with pytest.raises(RolloutError, match="the route has no v3; it has v1, v2"):
-        route.read(Api(), "half-plus", "models").moved({"v3": 100})
 
 
 def test_a_rollback_moves_the_route_and_then_records_it(run: Any, stack: Stack) -> None:
@@ -338,50 +303,3 @@ def test_an_up_that_would_change_more_is_not_made(run: Any, monkeypatch: pytest.
     assert ups == []
     assert api.split() == {"v1": 100}
     assert "would change more than weights: half-plus-v3" in said[-1]
-
-
-def test_a_proxy_that_is_behind_is_named_and_the_others_time_is_given() -> None:
-    api = Api()
-    api.live["spec"]["http"][1]["route"] = destinations(v1=100, v2=0)
-    watch = Watch([Live(api, "new"), Live(api, "cut", {"v1": 50, "v2": 50})], "half-plus", "models")
-    result = watch.wait({"v1": 100, "v2": 0}, 0.3)
-    watch.close()
-    assert list(result.stragglers) == [Pod("callers", "cut")]
-    assert result.seconds < 0.3
-    lines = describe(result)
-    assert lines[0].startswith("1 of 2 proxies have v1 100 %")
-    assert lines[1] == "  behind: callers/cut has v1 50 %, v2 50 %"
-
-
-def test_a_pod_that_ended_is_not_waited_for() -> None:
-    class Silent(Proxy):
-        def weights(self, _host: str) -> dict[str, int] | None:
-            raise RolloutError("gone")
-
-    api = Api()
-    watch = Watch([Silent(api, Pod("callers", "ended")), Silent(api, Pod("callers", "old"))], "half-plus", "models")
-    result = without_ended(api, watch.wait({"v1": 100}, 0.1))
-    assert list(result.stragglers) == [Pod("callers", "old")]
-    assert "behind: callers/old does not answer: gone" in describe(result)[1]
-
-
-def test_a_proxy_without_the_route_is_no_caller() -> None:
-    class Elsewhere(Proxy):
-        def weights(self, _host: str) -> dict[str, int] | None:
-            return None
-
-    watch = Watch([Elsewhere(Api(), Pod("a", "b"))], "half-plus", "models")
-    result = watch.wait({"v1": 100}, 5)
-    assert result == Convergence({"v1": 100}, {}, (Pod("a", "b"),))
-    assert describe(result) == ["no proxy has a route for the model, so nobody in the mesh can call it"]
-
-
-def test_callers_are_those_with_a_proxy_and_the_rest_is_named() -> None:
-    found = callers(Api())
-    assert found.sidecars == (Pod("callers", "new"), Pod("callers", "old"))
-    assert found.gateways == (Pod("istio-system", "ingress"),)
-    assert found.outside == {"batch/plain": 1}
-    assert found.revisions == {
-        "1-31-0": {"callers/new": 1},
-        "default": {"callers/old": 1, "istio-system/ingress": 1},
-    }
