@@ -167,7 +167,7 @@ def _record(stack: Stack, model: ModelSettings, keep: _Keeper, say: Callable[[st
                 return True
             names = ", ".join(dict.fromkeys(breach.change.name for breach in beyond))
             why = f", for `pulumi up` would change more than weights: {names}. Look at it, and run: pulumi up"
-            locked = ""
+            locked = told  # while another `up` runs its work is half done, so there may be more now than at its end
         except RolloutError as error:
             why, locked = f"; run `python -m rollout rollback {model.name}` again: {error}", _locked(str(error))
         keep.look()

@@ -15,11 +15,13 @@ from rollout import rollback as command
 from rollout.cluster_api import ApiError, ClusterApi
 from rollout.errors import RolloutError
 from rollout.mesh import Pod, Proxy
+from rollout.review_plan import Change, Plan
 from rollout.rollback import rollback
 from rollout.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 HOST = "half-plus.models.svc.cluster.local"
+MORE = Plan((Change("urn:pulumi:local::tfserving-mesh::kubernetes:apps/v1:Deployment::half-plus-v3", "create"),))
 MANAGER = "pulumi-kubernetes-1a2b3c4d"
 
 
@@ -137,8 +139,6 @@ def stack(tmp_path: Path) -> Stack:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Any:
     """Roll back with Pulumi played; what was said, and done."""
-    from rollout.review_plan import Plan
-
     monkeypatch.setattr(command, "proxies_of", lambda api, *_: [Live(api, "new"), Live(api, "old")])
     monkeypatch.setattr(pulumi_cli, "preview", lambda _: Plan())
 
@@ -256,6 +256,21 @@ def test_when_another_up_has_ended_the_proxies_are_asked_once_more(run: Any, mon
     assert said[-1].startswith("2 of 2 proxies have v1 100 %")
 
 
+def test_what_another_up_has_half_done_is_no_reason_to_leave_the_route_alone(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = iter([Plan(), MORE, MORE, Plan()])
+    monkeypatch.setattr(pulumi_cli, "preview", lambda _: next(plans))
+    monkeypatch.setattr(command, "PAUSE", 0)
+    api = Api()
+    other = OtherUp(api, next(iter(LOCKS.values())), tries=1, moves_in=1)
+    done, said = run(api, other)
+    assert done
+    assert next(plans, None) is None
+    assert len(other.seen) == 2
+    assert not any("more than weights" in line for line in said)
+
+
 def test_an_up_that_does_not_end_is_not_waited_for_for_ever_and_the_route_is_looked_at_last(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,10 +307,7 @@ def test_killed_before_the_route_is_moved_the_config_already_says_it(
 
 
 def test_an_up_that_would_change_more_is_not_made(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rollout.review_plan import Change, Plan
-
-    more = Change("urn:pulumi:local::tfserving-mesh::kubernetes:apps/v1:Deployment::half-plus-v3", "create")
-    monkeypatch.setattr(pulumi_cli, "preview", lambda _: Plan((more,)))
+    monkeypatch.setattr(pulumi_cli, "preview", lambda _: MORE)
     ups: list[str] = []
     api = Api()
     done, said = run(api, lambda _, message: ups.append(message))
