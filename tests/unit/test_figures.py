@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -29,8 +30,11 @@ class Answers:
         self.asked.append((path, query))
         name = query["query"].partition("{")[0].replace(":", "_")
         vector = path.endswith("/query") and not query["query"].endswith("s]")
+        wanted = dict(re.findall(r'(\w+)="([^"]*)"', query["query"]))
         result = []
         for labels, samples in self.found.get(name, []):
+            if any(wanted.get(label, value) != value for label, value in labels.items()):
+                continue
             texts = [[moment, str(value)] for moment, value in samples]
             result.append({"metric": labels, **({"value": texts[-1]} if vector else {"values": texts})})
         return {"status": "success", "data": {"result": result}}
@@ -40,19 +44,20 @@ def name(metric: str) -> str:
     return metric.replace(":", "_")
 
 
+def grown(version: str, number: float, **labels: str) -> tuple[dict[str, str], list[tuple[float, float]]]:
+    """A series that grew by a number within the time that the tests ask about."""
+    return {"version": version, "pod": "a", **labels}, [(95.0, 7.0), (105.0, 7.0 + number)]
+
+
 def test_requests_since_a_moment_are_summed_over_the_proxies_that_counted_them() -> None:
-    steady = ({"pod": "a"}, [(90.0, 10.0), (95.0, 20.0), (105.0, 50.0)])
-    restarted = ({"pod": "b"}, [(95.0, 100.0), (101.0, 130.0), (105.0, 7.0)])
-    young = ({"pod": "c"}, [(104.0, 5.0)])
-    buckets: Series = [
-        ({"pod": "a", "le": "5"}, [(95.0, 0.0), (105.0, 20.0)]),
-        ({"pod": "a", "le": "+Inf"}, [(95.0, 0.0), (105.0, 30.0)]),
-    ]
+    steady = ({"version": "v2", "pod": "a"}, [(90.0, 10.0), (95.0, 20.0), (105.0, 50.0)])
+    restarted = ({"version": "v2", "pod": "b"}, [(95.0, 100.0), (101.0, 130.0), (105.0, 7.0)])
+    young = ({"version": "v2", "pod": "c"}, [(104.0, 5.0)])
     answers = Answers(
         **{
-            name(series.REQUESTS_TOTAL): [steady, restarted, young],
-            name(series.ERRORS_TOTAL): [({"pod": "a"}, [(95.0, 1.0), (105.0, 3.0)])],
-            name(series.LATENCY_BUCKETS_TOTAL): buckets,
+            name(series.REQUESTS_TOTAL): [steady, restarted, young, grown("v1", 99)],
+            name(series.ERRORS_TOTAL): [grown("v2", 2), grown("v1", 9)],
+            name(series.LATENCY_BUCKETS_TOTAL): [grown("v2", 20, le="5"), grown("v2", 30, le="+Inf")],
         }
     )
     measured = Prometheus(answers, "models").measured("half-plus", "v2", 100, 106)
@@ -65,6 +70,51 @@ def test_requests_since_a_moment_are_summed_over_the_proxies_that_counted_them()
     for label in ('namespace="models"', 'model="half-plus"', 'version="v2"', 'side="source"'):
         assert label in query["query"]
     assert query["time"] == "106.000"
+
+
+def lossy(v1: float, v2: float, lost: float, weight: float | None = 5, exceptions: float = 0) -> Prometheus:
+    """A Prometheus by which so many requests reached a version, and so many failed before they did."""
+    unknown = [grown("unknown", lost)]
+    weights: Series = [] if weight is None else [({"version": "v2"}, [(105.0, weight)])]
+    weights += [({"version": "v1"}, [(105.0, 100 - (weight or 0))])]
+    answers = Answers(
+        **{
+            name(series.REQUESTS_TOTAL): [grown("v1", v1), grown("v2", v2), *unknown],
+            name(series.ERRORS_TOTAL): [grown("v1", 0), grown("v2", 0), *unknown],
+            name(series.WEIGHT): weights,
+            name(series.EXCEPTIONS): [({}, [(105.0, exceptions)])],
+        }
+    )
+    return Prometheus(answers, "models")
+
+
+@pytest.mark.parametrize(
+    ("v1", "v2", "lost", "canary", "stable"),
+    [
+        (950, 50, 0, (50, 0), (950, 0)),
+        (950, 0, 50, (50, 50), (950, 0)),  # the canary has no pod
+        (950, 25, 25, (50, 25), (950, 0)),  # it had none half of the time
+        (475, 50, 475, (50, 0), (950, 475)),  # the stable version had none half of the time: no fault of the canary's
+        (0, 0, 1000, (50, 50), (950, 950)),  # neither has any
+    ],
+)
+def test_requests_that_reached_no_version_are_the_one_s_that_is_short_of_its_weight(
+    v1: float, v2: float, lost: float, canary: tuple[int, int], stable: tuple[int, int]
+) -> None:
+    prometheus = lossy(v1, v2, lost)
+    for version, wanted in (("v2", canary), ("v1", stable)):
+        measured = prometheus.measured("half-plus", version, 100, 106)
+        assert (measured.requests, measured.errors) == wanted, version
+
+
+@pytest.mark.parametrize(("weight", "exceptions", "why"), [(None, 0, "no weight"), (5, 1, "matches or a mirror")])
+def test_requests_that_may_be_anybodys_are_no_pass(weight: float | None, exceptions: float, why: str) -> None:
+    with pytest.raises(RolloutError, match=rf"25 requests of half-plus failed .* v2's cannot be told, .*{why}"):
+        lossy(950, 25, 25, weight, exceptions).measured("half-plus", "v2", 100, 106)
+
+
+def test_a_few_requests_that_may_be_anybodys_are_no_reason_to_wait() -> None:
+    assert lossy(95_000, 5_000, 5, exceptions=1).measured("half-plus", "v2", 100, 106).errors <= 5
 
 
 def test_a_version_that_nobody_has_heard_of_did_nothing() -> None:
