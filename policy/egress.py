@@ -2,7 +2,7 @@
 
     pulumi config set --path 'policy:allowedWildcards["*.example.com"]' 'the CDN names its hosts by the hour'
 
-An outbound policy of ALLOW_ANY is the wildcard of all hosts, "*".
+An outbound policy of ALLOW_ANY is the wildcard of all hosts, "*"; so is none in istiod's mesh, as that is its default.
 """
 
 import json
@@ -10,10 +10,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policy.helm import is_istiod
-from policy.resource import Resource, entries
+from policy.resource import Resource, Unknown, entries
 
 KEY: Final = "allowedWildcards"
 _MODE: Final = ("outboundTrafficPolicy", "mode")
+_OPEN: Final = "ALLOW_ANY"
+_MESH: Final = ("values", "meshConfig", *_MODE)
+_NAME: Final = "Name the hosts (pulumi config set --path 'egress.hosts[0].host' api.example.com)"
+_UNSET: Final = (
+    "Take the stack's own value away (pulumi config rm --path istio.values.istiod.meshConfig.outboundTrafficPolicy)"
+)
 
 
 def allowed_wildcards(text: str | None) -> Mapping[str, Any]:
@@ -36,7 +42,7 @@ def violations(resource: Resource, allowed: Mapping[str, Any]) -> Iterator[str]:
             path,
             shown,
             f"the mesh lets named hosts out, and {listed}",
-            "Name the hosts (pulumi config set --path 'egress.hosts[0].host' api.example.com), or run: "
+            f"{_NAME if shown in (host, _OPEN) else _UNSET}, or run: "
             f"pulumi config set --path 'policy:{KEY}[\"{host}\"]' 'the reason'",
         )
 
@@ -46,7 +52,9 @@ def _wildcards(resource: Resource) -> Iterator[tuple[str, str, str]]:
         for index, host in enumerate(entries(resource.at("spec", "hosts"))):
             if isinstance(host, str) and "*" in host:
                 yield f"spec.hosts[{index}]", host, host
-    for path in (("values", "meshConfig"), ("spec",)):
-        speaks = is_istiod(resource) if path[0] == "values" else resource.is_kind("networking.istio.io", "Sidecar")
-        if speaks and resource.at(*path, *_MODE) == "ALLOW_ANY":
-            yield ".".join((*path, *_MODE)), "ALLOW_ANY", "*"
+    sidecar = ("spec", *_MODE)
+    if resource.is_kind("networking.istio.io", "Sidecar") and resource.at(*sidecar) == _OPEN:
+        yield ".".join(sidecar), _OPEN, "*"  # without one it has the mesh's
+    mode = resource.at(*_MESH) if is_istiod(resource) else "REGISTRY_ONLY"
+    if mode != "REGISTRY_ONLY" and not isinstance(mode, Unknown):
+        yield ".".join(_MESH), f"missing, which is {_OPEN}" if mode is None else str(mode), "*"

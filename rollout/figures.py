@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from infra.metrics import series
 from infra.metrics.workloads import PROMETHEUS, PROMETHEUS_PORT
+from infra.weights import WHOLE
 from rollout.errors import RolloutError
 from rollout.gate import Measured
 
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 20
 _LOOK_BACK: Final = 120  # seconds before a window in which a count that is older than it was written
+_INTERVALS: Final = 3  # between two samples: how much older than a window's end its last one may be
+_LAG: Final = 20  # seconds, the least of the same; where samples come often, a busy Prometheus is late with some
+_NEGLIGIBLE: Final = 0.001  # of a version's requests: a tenth of what the gate lets a canary be worse by
 Ask: TypeAlias = Callable[[str, Mapping[str, str]], Mapping[str, Any]]
 Samples: TypeAlias = list[tuple[float, float]]
 
@@ -64,22 +71,68 @@ class Prometheus:
         self._namespace = namespace
 
     def measured(self, model: str, version: str, start: float, end: float) -> Measured:
-        """See `Figures`. A proxy that started anew is counted on, and one that ended by what it last had."""
+        """See `Figures`. A proxy that started anew is counted on, and one that ended by what it last had.
 
-        def count(metric: str) -> dict[str, float]:
-            text = self._selector(metric, model, version=version)
+        Failed requests that reached no version count as a version's as far as it is short of its weight without them.
+
+        Raises:
+            RolloutError: Prometheus cannot tell, or not of all of the time, or not whose requests reached no version.
+        """
+        self._refuse_gaps(start, end)
+
+        def count(metric: str, by: str, **labels: str) -> dict[str, float]:
+            text = self._selector(metric, model, **labels)
             window = math.ceil(end - start) + _LOOK_BACK
             counts: dict[str, float] = {}
             for found in self._query(f"{text}[{window}s]", end):
-                limit = found["metric"].get("le", "")
+                key = found["metric"].get(by, "")
                 samples = _since([(float(at), float(value)) for at, value in found["values"]], start)
-                counts[limit] = counts.get(limit, 0.0) + series.counted(samples, start)
+                counts[key] = counts.get(key, 0.0) + series.counted(samples, start)
             return counts
 
-        requests = round(sum(count(series.REQUESTS_TOTAL).values()))
-        errors = min(requests, round(sum(count(series.ERRORS_TOTAL).values())))
-        buckets = {float(limit): round(value) for limit, value in count(series.LATENCY_BUCKETS_TOTAL).items()}
-        return Measured(requests, errors, buckets)
+        requests = round(count(series.REQUESTS_TOTAL, "version", version=version).get(version, 0))
+        errors = min(requests, round(count(series.ERRORS_TOTAL, "version", version=version).get(version, 0)))
+        latency = count(series.LATENCY_BUCKETS_TOTAL, "le", version=version)
+        lost = count(series.ERRORS_TOTAL, "version", version=series.NO_VERSION).get(series.NO_VERSION, 0)
+        if lost:
+            reached = count(series.REQUESTS_TOTAL, "version")
+            reached.pop(series.NO_VERSION, None)
+            own = round(self._own_of(lost, reached, model, version, end))
+            requests, errors = requests + own, errors + own
+        return Measured(requests, errors, {float(limit): round(value) for limit, value in latency.items()})
+
+    def _refuse_gaps(self, start: float, end: float) -> None:
+        """Refuse a time at whose beginning or end no proxy was scraped, or nothing was recorded of it.
+
+        What callers' proxies counted before would else be taken for what they counted since, or a part for the whole.
+        A gap in between takes nothing away, as they count on.
+        """
+        window = math.ceil(end - start) + _LOOK_BACK
+        found = self._query(f"{series.PROXIES}[{window}s]", end)
+        gap = _gap(sorted(float(at) for each in found for at, _ in each["values"]), start, end)
+        if gap is not None:
+            since, until = (time.strftime("%H:%M:%S", time.localtime(at)) for at in gap)
+            raise RolloutError(
+                f"there are no figures from {since} to {until}: {series.PROXIES} has no sample, so Prometheus was away "
+                "or scraped no proxy. Look at its targets (pulumi stack output monitoring), and run this command again"
+            )
+
+    def _own_of(self, lost: float, reached: Mapping[str, float], model: str, version: str, end: float) -> float:
+        """How many of a model's requests that reached no version were a version's, by its weight at the end."""
+
+        def latest(metric: str, **labels: str) -> float | None:
+            text = series.selector(metric, namespace=self._namespace, model=model, **labels)
+            return next((float(found["value"][1]) for found in self._query(text, end)), None)
+
+        weight, before = latest(series.WEIGHT, version=version), reached.get(version, 0)
+        if weight is None or (latest(series.EXCEPTIONS) and lost > _NEGLIGIBLE * (before + lost)):
+            why = f"{series.WEIGHT} has no weight of it" if weight is None else "the route has matches or a mirror"
+            raise RolloutError(
+                f"{lost:,.0f} requests of {model} failed before they reached a version, and whether they were "
+                f"{version}'s cannot be told, as {why}. Look which version has no pods: "
+                f"kubectl -n {self._namespace} get pods -l app={model}"
+            )
+        return min(lost, max(0.0, weight / WHOLE * (sum(reached.values()) + lost) - before))
 
     def now(self, model: str) -> dict[str, Now]:
         """See `Figures`."""
@@ -124,6 +177,23 @@ def _since(samples: Samples, start: float) -> Samples:
     """The samples after a moment, and the last one before."""
     before = [sample for sample in samples if sample[0] <= start]
     return before[-1:] + [sample for sample in samples if sample[0] > start]
+
+
+def _gap(moments: Sequence[float], start: float, end: float) -> tuple[float, float] | None:
+    """What samples at these moments, from `_LOOK_BACK` on, leave open of a window's beginning or end; None is nothing.
+
+    A proxy may be scraped an interval later than another, and its count be recorded an interval after that.
+    """
+    if len(moments) < 2:  # no interval is known
+        return start, end
+    interval = median(later - earlier for earlier, later in pairwise(moments))
+    all_by = start - 2 * interval
+    if moments[0] > all_by:
+        return all_by, moments[0]
+    last = max(at for at in moments if at <= start)
+    if start - last > _LOOK_BACK - interval:
+        return last, next((at for at in moments if at > start), end)
+    return (moments[-1], end) if end - moments[-1] > max(_INTERVALS * interval, _LAG) else None
 
 
 def bundled(api: ClusterApi, monitoring: MonitoringSettings) -> Ask:

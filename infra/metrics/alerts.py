@@ -39,8 +39,9 @@ def _alerts() -> Iterator[dict[str, Any]]:
         minutes=2,
         severity="critical",
         summary="{{ $labels.model }} {{ $labels.version }} fails more often than the model's other versions",
-        description="By {{ $value | humanizePercentage }} of its requests. If it is the canary: "
-        "pulumi config set {{ $labels.version }}Weight 0 && pulumi up",
+        description="By {{ $value | humanizePercentage }} of its requests. "
+        f'{{{{ if eq $labels.version "{series.NO_VERSION}" }}}}They reached no version: look which has no pods.'
+        "{{ else }}If it is the canary: pulumi config set {{ $labels.version }}Weight 0 && pulumi up{{ end }}",
     )
     yield _alert(
         "ModelVersionNotAvailable",

@@ -11,6 +11,7 @@ from typing import Final
 
 SOURCE: Final = "source"
 DESTINATION: Final = "destination"
+NO_VERSION: Final = "unknown"  # of requests that found no pod, or no connection to one in time
 
 # Requests, errors and latency over the last minute.
 REQUESTS: Final = "model_version:requests:rate1m"  # per second

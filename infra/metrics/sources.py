@@ -4,6 +4,11 @@ Istio's own proxies count requests as `istio_requests_total`, with who called wh
 Envoy's counters for each cluster, which is what Istio makes of a subset: in a caller's proxy
 `outbound|8501|v1|inception.models.svc.cluster.local`, in the version's own `inbound|8501||`. Both end as one set of
 series; a mesh has one kind of proxy.
+
+A caller's proxy of Istio knows a version by what the answer brings along, or else by the pod that it sent the request
+to, of which istiod has told it the canonical revision and nothing more. So a request that timed out has its version in
+that label alone. One that found no pod, or no connection in time, has none and no namespace either: its Service's name
+is all that says whose it is.
 No Pulumi import.
 """
 
@@ -13,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra import naming
-from infra.metrics.series import DESTINATION, SOURCE
+from infra.metrics.series import DESTINATION, NO_VERSION, SOURCE
 
 # gRPC statuses that are the server's failure: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and
 # DATA_LOSS, as OpenTelemetry's conventions for gRPC servers have it. The others tell a caller of its own mistake.
@@ -24,6 +29,9 @@ FAILED_CODES: Final = "5..|0"
 LIMITED_CODE: Final = "429"
 LIMITED_STATUS: Final = "8"
 PER_PROXY: Final = "namespace, model, version, pod"
+# Istio's labels of the pod that was called; of a model's pods both are the version, see `naming.version_labels`.
+_VERSION: Final = "destination_version"
+_REVISION: Final = "destination_canonical_revision"
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,16 @@ def istio(namespace: str) -> dict[str, Source]:
     """Return both sides by Istio's standard metrics, for the models of a namespace."""
 
     def source(metric: str, more: str = "") -> str:
-        found = f'{metric}{{reporter="source", destination_service_namespace="{namespace}"{more}}}'
+        # Where a proxy knew no such Service, its name is the caller's Host header, or one of Istio's own with capitals.
+        service = f'destination_service=~"[^.]+{_domain(namespace)}", destination_service_name=~"[a-z0-9-]+"'
+        found = f'{metric}{{reporter="source", {service}{more}}}'
         return _renamed(found, {"namespace": namespace, "model": "$1"}, "destination_service_name", "(.+)")
 
     def called(metric: str, more: str = "") -> str:
-        # The version is "unknown" where the proxy found no pod.
-        return _renamed(source(metric, more), {"version": "$1"}, "destination_version", "(.+)")
+        # What Istio does not know is "unknown", and of a canonical revision "latest".
+        both = f'label_join({source(metric, more)}, "version", ";", "{_VERSION}", "{_REVISION}")'
+        none = _renamed(both, {"version": NO_VERSION}, "version", "(unknown)?;(latest|unknown)?")
+        return _renamed(none, {"version": "$2$3"}, "version", "(unknown)?;(.+)|(.+);.*")
 
     def own(metric: str, more: str = "") -> str:
         return f'{metric}{{reporter="destination", namespace="{namespace}", model!=""{more}}}'
@@ -110,11 +122,14 @@ def outbound(metric: str, namespace: str, ports: str, more: str = "") -> str:
         ports: a regular expression of port numbers.
         more: further conditions, from the comma on.
     """
-    domain = f"[.]{namespace}[.]svc[.]{naming.CLUSTER_DOMAIN.replace('.', '[.]')}"
-    name = f"outbound[|]({ports})[|]([^|]+)[|]([^.]+){domain}.*"
+    name = f"outbound[|]({ports})[|]([^|]+)[|]([^.]+){_domain(namespace)}.*"
     found = _selected(metric, f'cluster_name=~"{name}"{more}')
     wanted = {"namespace": namespace, "version": "$2", "model": "$3"}
     return _renamed(found, wanted, "cluster_name", name)
+
+
+def _domain(namespace: str) -> str:
+    return f"[.]{namespace}[.]svc[.]{naming.CLUSTER_DOMAIN.replace('.', '[.]')}"
 
 
 def _selected(metric: str, labels: str) -> str:

@@ -8,6 +8,8 @@ from infra.metrics import alerts, rules, series
 from infra.metrics.rules import Telemetry
 from tests.engine.promtool import INTERVAL, Rules
 
+SERVICE = 'destination_service="inception.models.svc.cluster.local", destination_service_name="inception"'
+
 
 def recorded(metric: str, version: str, side: str | None = "source", **more: str) -> str:
     labels = {"namespace": "models", "model": "inception", "version": version}
@@ -42,6 +44,24 @@ class Bench(Rules):
         self.envoy(
             own, f"outbound|{8500 if grpc else 8501}|{version}|inception.models.svc.cluster.local", values, code, grpc
         )
+
+    def unanswered(self, revision: str, values: str, code: str, flags: str, grpc: str = "") -> None:
+        """Count requests that ended in the proxy of a caller, as Istio does it.
+
+        Args:
+            revision: of the pod that they were sent to, "latest" where they found none.
+            values: how many there are.
+            code, grpc: what the proxy answered.
+            flags: why, in Envoy's letters.
+        """
+        where = "unknown" if revision == "latest" else "models"
+        labels = (
+            f'namespace="callers", pod="caller-1", instance="caller-1:15020", reporter="source", {SERVICE}, '
+            f'destination_service_namespace="{where}", destination_version="unknown", '
+            f'destination_canonical_revision="{revision}", response_code="{code}", response_flags="{flags}", '
+            f'grpc_response_status="{grpc}"'
+        )
+        self.feed(f"istio_requests_total{{{labels}}}", values)
 
     def answered(self, version: str, values: str, code: str = "200", grpc: str = "") -> None:
         """Count requests in the proxy of a version's pod."""
@@ -79,8 +99,8 @@ class Bench(Rules):
     @staticmethod
     def istio(reporter: str, version: str) -> str:
         return (
-            f'reporter="{reporter}", destination_service_name="inception", destination_service_namespace="models", '
-            f'destination_version="{version}"'
+            f'reporter="{reporter}", {SERVICE}, destination_service_namespace="models", '
+            f'destination_version="{version}", destination_canonical_revision="{version}"'
         )
 
     @staticmethod

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.metrics import alerts
+from infra.metrics import alerts, series
 from tests.engine.metrics_bench import Bench, counter
 
 pytestmark = pytest.mark.engine
@@ -105,6 +105,21 @@ def test_a_canary_that_fails_more_than_the_stable_version_is_told_of(bench: Benc
     bench.called("v2", counter(1), code="500")
     bench.expect_alert("ModelVersionErrorsAboveOthers", [], minutes=1)
     bench.expect_alert("ModelVersionErrorsAboveOthers", [labels(V2, "critical")])
+    bench.hold()
+
+
+@pytest.mark.parametrize(
+    ("revision", "code", "flags", "version"), [("v2", "504", "UT", "v2"), ("latest", "503", "UH", series.NO_VERSION)]
+)
+def test_a_canary_that_hangs_or_is_gone_is_told_of(
+    tmp_path: Path, revision: str, code: str, flags: str, version: str
+) -> None:
+    bench = Bench("istio", tmp_path)
+    well(bench)
+    bench.route(v1=90, v2=10)
+    bench.called("v1", counter(90))
+    bench.unanswered(revision, counter(10), code, flags)
+    bench.expect_alert("ModelVersionErrorsAboveOthers", [labels({**V2, "version": version}, "critical")])
     bench.hold()
 
 

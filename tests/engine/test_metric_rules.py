@@ -60,6 +60,36 @@ def test_a_grpc_status_that_is_the_servers_failure_is_an_error(
     on.hold()
 
 
+def test_a_version_that_does_not_answer_has_its_errors(bench: Callable[[Telemetry], Bench]) -> None:
+    on = bench("istio")
+    on.route(v1=90, v2=10)
+    on.called("v1", counter(9))
+    on.called("v2", counter(0.5))
+    on.unanswered("v2", counter(0.25), code="504", flags="UT")
+    on.unanswered("v2", counter(0.15), code="503", flags="UF")
+    on.unanswered("v2", counter(0.1), code="200", flags="UC", grpc="14")
+    for metric, v1, v2 in ((series.REQUESTS, 9, 1), (series.ERRORS, 0, 0.5)):
+        on.expect(f'{metric}{{side="source"}}', {recorded(metric, "v1"): v1, recorded(metric, "v2"): v2})
+    on.expect(f'{series.REQUESTS_TOTAL}{{version="v2"}}', {
+        recorded(series.REQUESTS_TOTAL, "v2", pod="caller-1"): 600})  # fmt: skip
+    on.hold()
+
+
+def test_requests_that_found_no_pod_are_counted_though_their_version_is_unknown(
+    bench: Callable[[Telemetry], Bench],
+) -> None:
+    on = bench("istio")
+    on.route(v1=90, v2=10)
+    on.called("v1", counter(9))
+    on.unanswered("latest", counter(0.75), code="503", flags="UH")
+    on.unanswered("latest", counter(0.25), code="504", flags="UT")  # no connection in time
+    of = series.NO_VERSION
+    on.expect(f'{series.ERRORS_TOTAL}{{version="{of}"}}', {recorded(series.ERRORS_TOTAL, of, pod="caller-1"): 600})
+    on.expect(f'{series.ERROR_RATIO}{{version="{of}"}}', {recorded(series.ERROR_RATIO, of): 1})
+    on.expect(f'{series.SHARE}{{side="source", version="v1"}}', {recorded(series.SHARE, "v1"): 0.9})
+    on.hold()
+
+
 @BOTH
 def test_what_a_quota_refuses_is_counted_and_no_error(
     bench: Callable[[Telemetry], Bench], telemetry: Telemetry

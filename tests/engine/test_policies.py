@@ -265,6 +265,7 @@ CHARTS = f"""
 
     def chart(chart, name, values):
         path = {str(istio_files() / "charts")!r} + "/" + chart
+        values["meshConfig"] = {{"outboundTrafficPolicy": {{"mode": "REGISTRY_ONLY"}}}}
         pulumi_kubernetes.helm.v3.Release(name, pulumi_kubernetes.helm.v3.ReleaseArgs(chart=path, values=values))
 """
 

@@ -155,8 +155,31 @@ def test_a_wide_network_of_ipv6_is_open_as_well(cidr: str, *, wide: bool) -> Non
     "chart", ["istiod", ".sandbox/charts/istiod/", "istiod-1.30.4.tgz", "oci://example.com/istiod"]
 )
 def test_istiod_is_known_wherever_its_chart_comes_from(chart: str) -> None:
-    [message] = found("kubernetes:helm.sh/v3:Release", {"chart": chart, "values": {}})
-    assert "values.global.proxy.autoInject is missing" in message
+    egress_message, injection_message = found("kubernetes:helm.sh/v3:Release", {"chart": chart, "values": {}})
+    assert "values.meshConfig.outboundTrafficPolicy.mode is missing" in egress_message
+    assert "values.global.proxy.autoInject is missing" in injection_message
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        None,
+        {},
+        {"outboundTrafficPolicy": None},
+        {"outboundTrafficPolicy": {}},
+        {"outboundTrafficPolicy": {"mode": None}},
+        {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}},
+        {"outboundTrafficPolicy": {"mode": "registry_only"}},
+    ],
+)
+def test_a_mesh_that_is_not_closed_lets_every_host_out(mesh: object) -> None:
+    token = "kubernetes:helm.sh/v3:Release"
+    props = replaced(GOOD[token], ("values", "meshConfig"), mesh)
+    [message] = found(token, props)
+    assert message.startswith("thing: values.meshConfig.outboundTrafficPolicy.mode is ")
+    assert "policy:allowedWildcards does not list it" in message
+    resource = Resource(token, "thing", props, protected=True, stack="prod")
+    assert list(egress.violations(resource, {"*": "a trial"})) == []
 
 
 @pytest.mark.parametrize("chart", ["gateway", "base", "istiod-remote"])
