@@ -18,7 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rollout.errors import RolloutError
+from yaml import YAMLError
+
+from rollout.errors import RolloutError, not_yaml
 from rollout.stack_file import load
 
 
@@ -94,7 +96,7 @@ def _merged(files: list[Path]) -> dict[str, Any]:
     """As kubectl merges them: whatever stands in the first file that has it. Paths in a file are relative to it."""
     result: dict[str, Any] = {"current-context": "", "contexts": {}, "clusters": {}, "users": {}}
     for file in files:
-        content = load(file.read_text()) or {}
+        content = _parsed(file)
         result["current-context"] = result["current-context"] or content.get("current-context") or ""
         for kind in ("contexts", "clusters", "users"):
             for entry in content.get(kind) or []:
@@ -104,6 +106,13 @@ def _merged(files: list[Path]) -> dict[str, Any]:
                         body[key] = str(file.parent / body[key])
                 result[kind].setdefault(entry["name"], body)
     return result
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return load(file.read_text()) or {}
+    except YAMLError as error:
+        raise not_yaml(file, error) from None
 
 
 def _credentials(

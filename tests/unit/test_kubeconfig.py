@@ -152,3 +152,10 @@ def test_credentials_are_renewed_for_the_same_cluster(tmp_path: Path) -> None:
     (tmp_path / "token").unlink()
     with pytest.raises(RolloutError, match="token, which the kubeconfig names, cannot be read: No such file"):
         second.renewed()
+
+
+def test_a_kubeconfig_that_is_not_yaml_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("users:\n- name: here\n  token: hidden\n hidden\n")
+    with pytest.raises(RolloutError, match=r"/config, lines 1 to 4, is not YAML: ") as raised:
+        access(str(tmp_path / "config"))
+    assert "hidden" not in "".join(traceback.format_exception(raised.value))
