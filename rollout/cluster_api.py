@@ -1,15 +1,19 @@
 """The few things that a rollout asks of a cluster's API: read, apply, and a connection into a pod.
 
-Each thread may use it; every request has a connection of its own.
+Each thread may use it; every request has a connection of its own. Credentials are renewed when they end: a rollout may
+well take longer than a token lives.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from rollout.errors import RolloutError
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 SECONDS: Final = 20
 _PAGE: Final = 500
 _FORWARDING: Final = "v4.channel.k8s.io"
+_AHEAD: Final = 60  # seconds before the credentials end
+_PAUSE: Final = 10  # seconds until a credential helper that had nothing newer is asked again
+_T = TypeVar("_T")
 
 
 class ApiError(RolloutError):
@@ -35,11 +42,13 @@ class ApiError(RolloutError):
         self.status = status
 
 
-@dataclass(frozen=True)
 class ClusterApi:
     """One cluster's API."""
 
-    access: Access
+    def __init__(self, known: Access) -> None:
+        """Take how the cluster is reached."""
+        self._lock = Lock()
+        self._take(known)
 
     @classmethod
     def of(cls, kubeconfig: str | None, context: str | None) -> ClusterApi:
@@ -72,41 +81,78 @@ class ClusterApi:
         Raises:
             RolloutError: the pod is gone, or nothing listens there.
         """
+        return self._asked(lambda known: self._forward(known, namespace, pod, port))
+
+    def _take(self, known: Access) -> None:
+        self._access = known
+        # A helper may hand out a token that it has kept, with less than that left.
+        self._due = math.inf if known.ends is None else max(known.ends - _AHEAD, time.time() + _PAUSE)
+
+    def _asked(self, ask: Callable[[Access], _T]) -> _T:
+        """Ask with the credentials there are, and once more with new ones if the cluster does not take these."""
+        with self._lock:
+            if time.time() >= self._due:
+                self._due = time.time() + _PAUSE
+                with suppress(RolloutError):  # the old ones are good until the cluster says otherwise
+                    self._take(self._access.renewed())
+            known = self._access
+        try:
+            return ask(known)
+        except ApiError as error:
+            if error.status != http.client.UNAUTHORIZED:
+                raise
+        with self._lock:
+            if self._access is known:  # else another thread has renewed them meanwhile
+                self._take(known.renewed())
+            known = self._access
+        return ask(known)
+
+    @staticmethod
+    def _forward(known: Access, namespace: str, pod: str, port: int) -> Forwarded:
         import websocket
 
-        server = urlsplit(self.access.server)
+        server = urlsplit(known.server)
         scheme = "wss" if server.scheme == "https" else "ws"
         path = f"{server.path}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
+        name = f"port {port} of {namespace}/{pod}"
         try:
             connection = websocket.create_connection(
                 f"{scheme}://{server.netloc}{path}",
                 timeout=SECONDS,
-                header=[f"{name}: {value}" for name, value in self.access.headers.items()],
-                sslopt={"context": self.access.trust},
+                header=[f"{name}: {value}" for name, value in known.headers.items()],
+                sslopt={"context": known.trust},
                 subprotocols=[_FORWARDING],
                 http_no_proxy=[server.hostname],
                 enable_multithread=False,
                 skip_utf8_validation=True,
             )
+        except websocket.WebSocketBadStatusException as error:
+            raise ApiError(error.status_code, f"cannot connect to {name}: {error}") from error
         except (OSError, websocket.WebSocketException) as error:
-            raise RolloutError(f"cannot connect to port {port} of {namespace}/{pod}: {error}") from error
-        return Forwarded(connection, f"port {port} of {namespace}/{pod}")
+            raise RolloutError(f"cannot connect to {name}: {error}") from error
+        return Forwarded(connection, name)
 
     def _json(
         self, method: str, path: str, query: Mapping[str, str], body: str | None = None, kind: str = "application/json"
     ) -> dict[str, Any]:
-        server = urlsplit(self.access.server)
+        return self._asked(lambda known: self._once(known, method, path, query, body, kind))
+
+    @staticmethod
+    def _once(
+        known: Access, method: str, path: str, query: Mapping[str, str], body: str | None, kind: str
+    ) -> dict[str, Any]:
+        server = urlsplit(known.server)
         make = http.client.HTTPSConnection if server.scheme == "https" else http.client.HTTPConnection
-        trust: dict[str, Any] = {"context": self.access.trust} if server.scheme == "https" else {}
+        trust: dict[str, Any] = {"context": known.trust} if server.scheme == "https" else {}
         connection = make(server.netloc, timeout=SECONDS, **trust)
         target = server.path + path + (f"?{urlencode(query)}" if query else "")
-        headers = {**self.access.headers, "Accept": "application/json", "Content-Type": kind}
+        headers = {**known.headers, "Accept": "application/json", "Content-Type": kind}
         try:
             connection.request(method, target, body, headers)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            raise RolloutError(f"the cluster at {self.access.server} cannot be asked: {error}") from error
+            raise RolloutError(f"the cluster at {known.server} cannot be asked: {error}") from error
         finally:
             connection.close()
         if answer.status >= http.client.BAD_REQUEST:

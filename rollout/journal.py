@@ -39,11 +39,17 @@ class Journal:
             event: one of this module's.
             at: seconds since the epoch.
             details: what goes with it.
+
+        Raises:
+            RolloutError: the file cannot be written.
         """
-        self.file.parent.mkdir(exist_ok=True)
         time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-        with self.file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"at": time, "event": event, **details}) + "\n")
+        try:
+            self.file.parent.mkdir(exist_ok=True)
+            with self.file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({"at": time, "event": event, **details}) + "\n")
+        except OSError as error:
+            raise RolloutError(f"{self.file} cannot be written: {error.strerror}") from error
 
     def events(self) -> list[Event]:
         """Return all events, oldest first, each with "at" in seconds since the epoch.

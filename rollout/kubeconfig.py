@@ -11,11 +11,16 @@ import os
 import ssl
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rollout.errors import RolloutError
+from yaml import YAMLError
+
+from rollout.errors import RolloutError, not_yaml
 from rollout.stack_file import load
 
 
@@ -28,12 +33,16 @@ class Access:
         trust: TLS settings, with the client's certificate where it has one.
         headers: what every request carries.
         context: its name in the kubeconfig.
+        ends: when the credentials do, in seconds since the epoch; None where nobody says.
+        renewed: the same cluster and user, with what the credential helper or the token's file says now; see `access`.
     """
 
     server: str
     trust: ssl.SSLContext
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     context: str
+    ends: float | None
+    renewed: Callable[[], Access] = field(repr=False)
 
 
 def access(path: str | None = None, context: str | None = None) -> Access:
@@ -45,7 +54,8 @@ def access(path: str | None = None, context: str | None = None) -> Access:
         context: one of its contexts; None is the current one.
 
     Raises:
-        RolloutError: there is no such file or context, or the credential helper failed.
+        RolloutError: there is no such file or context, a file that it names cannot be read, or the credential helper
+            failed.
     """
     merged = _merged(_files(path))
     name = context or merged["current-context"]
@@ -54,14 +64,18 @@ def access(path: str | None = None, context: str | None = None) -> Access:
         raise RolloutError(f"the kubeconfig has no context {name or '(none is current)'}; there are: {known}")
     chosen = merged["contexts"][name]
     cluster = merged["clusters"].get(chosen.get("cluster"), {})
-    user = merged["users"].get(chosen.get("user"), {})
-    headers, certificate, key = _credentials(cluster, user)
+    return _reached(cluster, merged["users"].get(chosen.get("user"), {}), name)
+
+
+def _reached(cluster: dict[str, Any], user: dict[str, Any], name: str) -> Access:
+    # Read once: a context that has become another cluster's since then is not followed.
+    headers, certificate, key, ends = _credentials(cluster, user)
     trust = ssl.create_default_context(cadata=_content(cluster, "certificate-authority"))
     if cluster.get("insecure-skip-tls-verify"):
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     if certificate and key:
         _present(trust, certificate, key)
-    return Access(cluster["server"].rstrip("/"), trust, headers, name)
+    return Access(cluster["server"].rstrip("/"), trust, headers, name, ends, partial(_reached, cluster, user, name))
 
 
 def contexts(path: str | None = None) -> tuple[str, list[str]]:
@@ -82,7 +96,7 @@ def _merged(files: list[Path]) -> dict[str, Any]:
     """As kubectl merges them: whatever stands in the first file that has it. Paths in a file are relative to it."""
     result: dict[str, Any] = {"current-context": "", "contexts": {}, "clusters": {}, "users": {}}
     for file in files:
-        content = load(file.read_text()) or {}
+        content = _parsed(file)
         result["current-context"] = result["current-context"] or content.get("current-context") or ""
         for kind in ("contexts", "clusters", "users"):
             for entry in content.get(kind) or []:
@@ -94,16 +108,26 @@ def _merged(files: list[Path]) -> dict[str, Any]:
     return result
 
 
-def _credentials(cluster: dict[str, Any], user: dict[str, Any]) -> tuple[dict[str, str], str | None, str | None]:
-    token = user.get("token")
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return load(file.read_text()) or {}
+    except YAMLError as error:
+        raise not_yaml(file, error) from None
+
+
+def _credentials(
+    cluster: dict[str, Any], user: dict[str, Any]
+) -> tuple[dict[str, str], str | None, str | None, float | None]:
+    token, ends = user.get("token"), None
     if not token and user.get("tokenFile"):
-        token = Path(user["tokenFile"]).read_text().strip()
+        token = _read(user["tokenFile"]).strip()
     certificate, key = _content(user, "client-certificate"), _content(user, "client-key")
     if "exec" in user:
         status = _helper(cluster, user["exec"])
         token = status.get("token") or token
         certificate, key = status.get("clientCertificateData", certificate), status.get("clientKeyData", key)
-    return ({"Authorization": f"Bearer {token}"} if token else {}), certificate, key
+        ends = _moment(status.get("expirationTimestamp"))
+    return ({"Authorization": f"Bearer {token}"} if token else {}), certificate, key, ends
 
 
 def _helper(cluster: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -125,14 +149,33 @@ def _helper(cluster: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         hint = f" {given['installHint']}" if given.get("installHint") else ""
         raise RolloutError(f"the credential helper {command[0]} cannot be run: {error.strerror}.{hint}") from error
     if ran.returncode:
-        raise RolloutError(f"the credential helper {command[0]} failed: {ran.stderr.strip() or ran.stdout.strip()}")
-    return dict(json.loads(ran.stdout).get("status") or {})
+        # What it prints on standard output is a secret.
+        said = ran.stderr.strip() or f"it ended with {ran.returncode}"
+        raise RolloutError(f"the credential helper {command[0]} failed: {said}")
+    try:
+        return dict(json.loads(ran.stdout).get("status") or {})
+    except (ValueError, TypeError, AttributeError):
+        raise RolloutError(f"the credential helper {command[0]} printed no ExecCredential") from None
+
+
+def _moment(text: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _content(entry: dict[str, Any], key: str) -> str | None:
     if entry.get(f"{key}-data"):
         return base64.b64decode(entry[f"{key}-data"]).decode()
-    return Path(entry[key]).read_text() if entry.get(key) else None
+    return _read(entry[key]) if entry.get(key) else None
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError as error:
+        raise RolloutError(f"{file}, which the kubeconfig names, cannot be read: {error.strerror}") from error
 
 
 def _present(trust: ssl.SSLContext, certificate: str, key: str) -> None:

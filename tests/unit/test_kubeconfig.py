@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,53 @@ def test_a_credential_helper_that_fails_says_why(tmp_path: Path) -> None:
     user = helper(tmp_path, "echo 'log in again' >&2; exit 1")
     with pytest.raises(RolloutError, match="failed: log in again"):
         access(str(write(tmp_path / "config", here=user)))
+    user = helper(tmp_path, 'echo \'{"status": {"token": "hidden"}}\'; exit 7')
+    with pytest.raises(RolloutError, match=r"failed: it ended with 7$"):
+        access(str(write(tmp_path / "config", here=user)))
     user["exec"] |= {"command": str(tmp_path / "none"), "installHint": "Install it."}
     with pytest.raises(RolloutError, match=r"cannot be run: No such file or directory\. Install it\."):
         access(str(write(tmp_path / "config", here=user)))
+
+
+@pytest.mark.parametrize("printed", ["hidden", '["hidden"]', '{"status": "hidden"}'])
+def test_what_a_credential_helper_prints_is_never_shown(tmp_path: Path, printed: str) -> None:
+    with pytest.raises(RolloutError, match=r"printed no ExecCredential$") as raised:
+        access(str(write(tmp_path / "config", here=helper(tmp_path, f"echo '{printed}'"))))
+    assert "hidden" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ('"2026-01-27T07:10:46Z"', 1769497846),
+        ('"2026-01-27T08:10:46.123456789+01:00"', 1769497846.123456),
+        ("null", None),
+        ('"soon"', None),
+    ],
+)
+def test_a_credential_helper_says_when_its_token_ends(tmp_path: Path, told: str, ends: float | None) -> None:
+    status = f'{{"status": {{"token": "hidden", "expirationTimestamp": {told}}}}}'
+    found = access(str(write(tmp_path / "config", here=helper(tmp_path, f"echo '{status}'"))))
+    assert found.ends == ends
+    assert "hidden" not in repr(found)
+
+
+def test_credentials_are_renewed_for_the_same_cluster(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("first\n")
+    file = write(tmp_path / "config", here={"tokenFile": "token"}, there={"token": "t-there"})
+    first = access(str(file))
+    (tmp_path / "token").write_text("second\n")
+    write(tmp_path / "config", "there", there={"token": "t-there"})
+    second = first.renewed()
+    assert (second.server, second.context) == ("https://here:6443", "here")
+    assert second.headers == {"Authorization": "Bearer second"}
+    (tmp_path / "token").unlink()
+    with pytest.raises(RolloutError, match="token, which the kubeconfig names, cannot be read: No such file"):
+        second.renewed()
+
+
+def test_a_kubeconfig_that_is_not_yaml_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("users:\n- name: here\n  token: hidden\n hidden\n")
+    with pytest.raises(RolloutError, match=r"/config, lines 1 to 4, is not YAML: ") as raised:
+        access(str(tmp_path / "config"))
+    assert "hidden" not in "".join(traceback.format_exception(raised.value))
