@@ -37,8 +37,8 @@ def deploy_model(
     if model.mesh:
         ready = quota.limited(model, namespace, after(ready, ModelService(name, service, opts)))
     versions = [
-        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), ready)
-        for version in model.versions
+        ModelVersion(naming.version_name(name, v.name), ModelVersionArgs(model, v, namespace, is_on, reader), ready)
+        for v in model.versions
     ]
     if not model.mesh:
         return [ModelService(name, service, after(ready, *versions))]

@@ -186,6 +186,12 @@ def test_a_token_for_a_bucket_does_not_wait_for_the_proxy_to_know_the_way(record
     assert past_the_proxy not in pod(serving(record, path="/models/inception"))["metadata"]["annotations"]
 
 
+def test_a_server_in_a_cluster_of_ones_own_waits_for_no_token_that_might_never_come(record: Record) -> None:
+    server = container(serving(record, path="gs://a-public-bucket/inception"))
+    assert server["command"] == ["/usr/bin/tensorflow_model_server"]
+    assert "GCE_METADATA_HOST" not in {each["name"] for each in server["env"]}
+
+
 def test_a_pod_counts_only_when_every_proxy_has_had_time_to_hear_of_it(record: Record) -> None:
     for deployment in serving(record).of(DEPLOYMENT):
         assert deployment.inputs["spec"]["minReadySeconds"] == 2
