@@ -250,7 +250,9 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
             "httpGet": available,
             "periodSeconds": PROBE_PERIOD,
             "timeoutSeconds": PROBE_PERIOD,
-            "failureThreshold": 3,
+            # The threads that answer requests answer it too, late when they are busy. Were that a failure, overload
+            # would take all pods out of the route together. Who is dead is left out by the callers' proxies.
+            "failureThreshold": math.ceil(args.model.timeout_seconds / PROBE_PERIOD) + 3,
         },
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_PERIOD}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -169,6 +169,15 @@ def test_a_pod_with_a_warm_up_is_ready_after_it(record: Record) -> None:
     assert "httpGet" in container(program, "v2")["startupProbe"]
 
 
+@pytest.mark.parametrize("seconds", [1, 30, 91])
+def test_a_server_that_is_busy_for_as_long_as_a_request_may_take_stays_in_the_route(
+    record: Record, seconds: int
+) -> None:
+    probe = container(serving(record, timeoutSeconds=seconds))["readinessProbe"]
+    patience = probe["periodSeconds"] * probe["failureThreshold"]
+    assert seconds + 6 <= patience < seconds + 8
+
+
 @pytest.mark.parametrize("seconds", [30, 90])
 def test_a_removed_pod_and_its_proxy_stay_for_the_longest_request(record: Record, seconds: int) -> None:
     program = serving(record, timeoutSeconds=seconds)
