@@ -2,12 +2,13 @@
 
 TensorFlow asks for a token once. Refused, it reads as nobody for the life of its process; and IAM takes minutes until
 it knows a new grant. So the server's own container asks until it is given one, and becomes the server then. The startup
-probe ends a wait that takes too long, and the reason in the log is what `pulumi up` shows. A container that waited
-before the server would have its reason shown by nobody.
+probe ends a wait that takes too long, and the log's last line, the reason, is what `pulumi up` shows. An init container
+would do the same, but of its last words `pulumi up` shows nothing, and it does not run again when the server restarts.
 """
 
 from infra.isolation import METADATA_ADDRESS, METADATA_PORTS
 
+SCRIPT_FILE = "first-token.sh"
 TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - where it is, not what it is
 # By address: a name that could not be resolved would be "no token" for good as well.
 METADATA_HOST = {"name": "GCE_METADATA_HOST", "value": METADATA_ADDRESS}
@@ -15,10 +16,10 @@ ANSWER_SECONDS = 5
 PAUSE_SECONDS = 1
 
 
-def after_first_token(
+def first_token_script(
     program: str, host: str = METADATA_ADDRESS, port: int = METADATA_PORTS[METADATA_ADDRESS][0]
-) -> list[str]:
-    """Return the command that waits for a token and then is `program`, run with the container's arguments.
+) -> str:
+    """Return the script that waits for a token and then is `program`, run with the script's own arguments.
 
     It takes bash. Of an answer that holds a token it reads the first line alone, and hands on nothing.
 
@@ -27,7 +28,8 @@ def after_first_token(
         host: address of the metadata server.
         port: of the metadata server.
     """
-    script = f"""\
+    return f"""\
+# Becomes the server when Google gives out a token for who this pod is; asks until then.
 ask() {{
   exec 3<>/dev/tcp/{host}/{port} || return
   printf '%s\\r\\n' 'GET {TOKEN_PATH} HTTP/1.1' 'Host: {host}' 'Metadata-Flavor: Google' 'Connection: close' '' >&3
@@ -44,4 +46,3 @@ until reason=$(ask 2>&1); do
 done
 exec {program} "$@"
 """
-    return ["/bin/bash", "-c", script, "bash"]

@@ -16,7 +16,7 @@ import pulumi
 from infra import naming
 from infra.cluster import Identity
 from infra.config_models import Batching
-from infra.first_token import METADATA_HOST, after_first_token
+from infra.first_token import METADATA_HOST, SCRIPT_FILE, first_token_script
 from infra.isolation import METADATA_ADDRESS
 from infra.revisions import PLAIN
 from infra.settings import ModelSettings, VersionSettings
@@ -100,6 +100,8 @@ def config_files(args: ModelVersionArgs) -> dict[str, str]:
     }
     if args.version.batching is not None:
         files["batching.config"] = batching_config(args.version.batching)
+    if args.outside is not None:
+        files[SCRIPT_FILE] = first_token_script(SERVER)
     if args.version.warmup is not None:
         files |= warmup_files(args.model.name, args.version.model, args.version.warmup, CONFIG_FOLDER)
     return files
@@ -233,7 +235,7 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         "name": CONTAINER,
         "image": args.version.image,
         "imagePullPolicy": "IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
-        "command": after_first_token(SERVER) if args.outside else [SERVER],
+        "command": ["/bin/bash", f"{CONFIG_FOLDER}/{SCRIPT_FILE}"] if args.outside else [SERVER],
         "args": arguments(args),
         **({"env": env} if env else {}),
         "ports": [

@@ -196,11 +196,16 @@ def test_a_server_that_reads_as_somebody_begins_when_google_knows_whose_it_is(de
     }
     (waiting,), (plain,) = (spec["containers"] for spec in by_model.values())
     assert plain["command"] == ["/usr/bin/tensorflow_model_server"]
-    assert waiting["command"][:2] == ["/bin/bash", "-c"]
+    assert waiting["command"] == ["/bin/bash", "/etc/tfserving/first-token.sh"]
     assert waiting["args"][0] == plain["args"][0] == "--port=8500", "they are the server's, not the shell's"
     assert {"name": "GCE_METADATA_HOST", "value": "169.254.169.254"} in waiting["env"]
     assert "env" not in plain
-    (asked,) = re.findall(r"/dev/tcp/([0-9.]+)/([0-9]+)", waiting["command"][2])
+    files = {
+        name: text for each in program.of("kubernetes:core/v1:ConfigMap") for name, text in each.inputs["data"].items()
+    }
+    script = files["first-token.sh"]
+    assert script.endswith('exec /usr/bin/tensorflow_model_server "$@"\n')
+    (asked,) = re.findall(r"/dev/tcp/([0-9.]+)/([0-9]+)", script)
     rules = program.one(NETWORK_POLICY, "isolation").inputs["spec"]["egress"]
     assert any(
         {"ipBlock": {"cidr": f"{asked[0]}/32"}} in rule["to"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.first_token import TOKEN_PATH, after_first_token
+from infra.first_token import TOKEN_PATH, first_token_script
 
 TOKEN = '{"access_token": "ya29.a-secret", "expires_in": 3599, "token_type": "Bearer"}'
 REFUSED = "Unable to generate access token; IAM returned 403 Forbidden\nThis could be a missing IAM policy binding."
@@ -47,7 +47,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def start(port: int) -> subprocess.Popen[str]:
-    command = [*after_first_token("/bin/echo", "127.0.0.1", port), "served with", "--flag=a b"]
+    script = first_token_script("/bin/echo", "127.0.0.1", port)
+    command = ["/bin/bash", "-c", script, "bash", "served with", "--flag=a b"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
