@@ -11,7 +11,7 @@ from infra.ingress import doors_of
 from infra.injector import SidecarInjector, SidecarInjectorArgs
 from infra.istio import Istio, IstioArgs, IstioNamespace
 from infra.measuring import kept, monitor
-from infra.model_server import ModelVersionArgs
+from infra.model_server import ModelVersionArgs, grace_period
 from infra.routing import RouteRule, RouteRuleArgs
 from infra.serving import (
     ModelIdentity,
@@ -37,8 +37,8 @@ def deploy_model(
     if model.mesh:
         ready = quota.limited(model, namespace, after(ready, ModelService(name, service, opts)))
     versions = [
-        ModelVersion(naming.version_name(name, version.name), ModelVersionArgs(model, version, namespace, is_on), ready)
-        for version in model.versions
+        ModelVersion(naming.version_name(name, v.name), ModelVersionArgs(model, v, namespace, is_on, reader), ready)
+        for v in model.versions
     ]
     if not model.mesh:
         return [ModelService(name, service, after(ready, *versions))]
@@ -52,7 +52,8 @@ def deploy(settings: Settings) -> None:
     new_only = pulumi.ResourceOptions(providers=[cluster.new_only])
     system = IstioNamespace("istio-system", new_only)
     injector = SidecarInjector("injector", SidecarInjectorArgs(system.namespace, settings.ca), on_cluster)
-    mesh = IstioArgs(settings.istio, system.namespace, injector.istiod_values, settings.egress.policy, kept(settings))
+    policy, grace = settings.egress.policy, max(grace_period(model) for model in settings.models)
+    mesh = IstioArgs(settings.istio, system.namespace, injector.istiod_values, policy, kept(settings), grace)
     istio = Istio("istio", mesh, after(on_cluster, injector))
     namespace = ModelNamespace("models", ModelNamespaceArgs(settings.namespace), new_only)
     in_mesh = after(on_cluster, istio, namespace)

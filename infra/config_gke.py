@@ -18,7 +18,7 @@ from infra.config_shape import Bounds, Section
 
 REGION_KEY: Final = "gcp:region"
 PROJECT_KEY: Final = "gcp:project"
-DEFAULT_KUBERNETES: Final = "1.34"
+DEFAULT_KUBERNETES: Final = "1.35"
 CHANNELS: Final = ("REGULAR", "RAPID", "STABLE", "EXTENDED")
 
 # Kubernetes minors that an Istio minor is supported on: istio.io's table of supported releases.
@@ -98,10 +98,10 @@ KubernetesVersion = Annotated[
     str,
     text(
         _VERSION.fullmatch,
-        "it is a minor of Kubernetes or one of its GKE versions, in quotes: 1.34, 1.34.1-gke.1829001",
+        "it is a minor of Kubernetes or one of its GKE versions, in quotes: 1.35, 1.35.5-gke.1163012",
         DEFAULT_KUBERNETES,
     ),
-    # Runs first. YAML reads a bare 1.34 as a number, and 1.40 as 1.4, which is then no minor of Kubernetes any more.
+    # Runs first. YAML reads a bare 1.35 as a number, and 1.40 as 1.4, which is then no minor of Kubernetes any more.
     BeforeValidator(lambda value: str(value) if isinstance(value, float) else value),
 ]
 ZoneLetter = Annotated[
@@ -238,7 +238,7 @@ class GkeCluster(Section):
     Attributes:
         zone: letter of the zone of a zonal cluster; None is a regional one.
         channel: GKE's release channel, which upgrades control plane and nodes.
-        kubernetes_version: the least version of the control plane.
+        kubernetes_version: what a new cluster begins with; the channel upgrades it, and an older one is upgraded to it.
         endpoint: how the control plane is reached: by its DNS name, where Google's IAM guards it, or by its public
             address, which only `authorized_networks` may dial.
         deletion_protection: whether neither Google nor Pulumi may delete the cluster.

@@ -22,6 +22,8 @@ from infra.revisions import PLAIN, Revision, Revisions, refusal, revisions_of
 
 # Seconds Helm waits for a chart's workloads: images of a fresh node are pulled within it.
 RELEASE_TIMEOUT = 600
+# Seconds; Kubernetes' own. For less, a change of the models' timeouts is no reason to make the gateway's pods anew.
+SHORTEST_GRACE = 30
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class IstioArgs:
         outbound_policy: REGISTRY_ONLY or ALLOW_ANY (MeshConfig.OutboundTrafficPolicy.Mode), for the whole mesh.
         statistics: regular expressions of the statistics that each proxy keeps beside Istio's own choice; a proxy hears
             of them when its pod starts.
+        longest_grace: seconds that a removed pod of a model may need for what it has begun, of all models the most.
     """
 
     source: IstioSettings
@@ -42,6 +45,7 @@ class IstioArgs:
     injector_values: Mapping[str, Any]
     outbound_policy: str
     statistics: Sequence[str] = ()
+    longest_grace: int = 0
 
 
 def merge_values(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +82,19 @@ def istiod_values(args: IstioArgs, revision: Revision) -> dict[str, Any]:
     }
     is_in_use = revision.name == args.source.revision
     return merge_values(own, args.source.values.istiod, args.injector_values, _place(revision, is_in_use=is_in_use))
+
+
+def gateway_values(args: IstioArgs, revision: Revision) -> dict[str, Any]:
+    """Return the gateway's values: the program's own, the stack's, and those of the revision whose proxies it gets.
+
+    A removed pod leaves when its last connection has ended, and is killed when no request can be left. By itself it
+    would end all of them five seconds after it was told to leave.
+    """
+    own = {
+        "env": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"},
+        "terminationGracePeriodSeconds": max(args.longest_grace, SHORTEST_GRACE),
+    }
+    return merge_values(own, args.source.values.gateway, _of_revision("revision", revision))
 
 
 def _place(revision: Revision, *, is_in_use: bool) -> dict[str, Any]:
@@ -152,7 +169,7 @@ class Istio(Component):
                 f"{name}-gateway",
                 naming.GATEWAY_RELEASE,
                 ("gateway", in_use.version),
-                merge_values(values.gateway, _of_revision("revision", in_use)),
+                gateway_values(args, in_use),
                 pulumi.ResourceOptions(depends_on=before),
             )
         self.register_outputs({})

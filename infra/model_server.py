@@ -14,7 +14,9 @@ from typing import Any
 import pulumi
 
 from infra import naming
+from infra.cluster import Identity
 from infra.config_models import Batching
+from infra.first_token import METADATA_HOST, SCRIPT_FILE, first_token_script
 from infra.isolation import METADATA_ADDRESS
 from infra.revisions import PLAIN
 from infra.settings import ModelSettings, VersionSettings
@@ -42,6 +44,8 @@ GPU_RESOURCE = "nvidia.com/gpu"
 # The taint that keeps pods without a GPU off the nodes that have them.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
 CONTAINER = "serving"
+# The image's own entry point is a shell script without exec.
+SERVER = "/usr/bin/tensorflow_model_server"
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,14 @@ class ModelVersionArgs:
         version: the version; its name, e.g. "v2", is the subset's as well.
         namespace: the models' namespace.
         measured: whether the proxy hands on the server's own metrics.
+        outside: who its pods are to the outside, when they are somebody there.
     """
 
     model: ModelSettings
     version: VersionSettings
     namespace: str
     measured: bool = False
+    outside: Identity | None = None
 
 
 def model_config(model: str, path: str, model_version: int) -> str:
@@ -94,6 +100,8 @@ def config_files(args: ModelVersionArgs) -> dict[str, str]:
     }
     if args.version.batching is not None:
         files["batching.config"] = batching_config(args.version.batching)
+    if args.outside is not None:
+        files[SCRIPT_FILE] = first_token_script(SERVER)
     if args.version.warmup is not None:
         files |= warmup_files(args.model.name, args.version.model, args.version.warmup, CONFIG_FOLDER)
     return files
@@ -221,14 +229,15 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
         # The script ends by itself, with the reason when a request fails; cut off, it would have none.
         started = {"exec": startup_command(CONFIG_FOLDER), "timeoutSeconds": args.version.load_timeout_seconds}
     gpus = {GPU_RESOURCE: str(args.version.gpu)} if args.version.gpu else {}
+    env = [BUCKET_RETRIES] if args.model.path.startswith("gs://") else []
+    env += [METADATA_HOST] if args.outside else []
     return {
         "name": CONTAINER,
         "image": args.version.image,
         "imagePullPolicy": "IfNotPresent",  # tags are pinned, and a rollback must not wait for a registry
-        # The image's own entry point is a shell script without exec.
-        "command": ["/usr/bin/tensorflow_model_server"],
+        "command": ["/bin/bash", f"{CONFIG_FOLDER}/{SCRIPT_FILE}"] if args.outside else [SERVER],
         "args": arguments(args),
-        **({"env": [BUCKET_RETRIES]} if args.model.path.startswith("gs://") else {}),
+        **({"env": env} if env else {}),
         "ports": [
             {"name": naming.GRPC_PORT_NAME, "containerPort": naming.GRPC_PORT},
             {"name": naming.HTTP_PORT_NAME, "containerPort": naming.HTTP_PORT},
@@ -243,7 +252,9 @@ def _container(args: ModelVersionArgs) -> dict[str, Any]:
             "httpGet": available,
             "periodSeconds": PROBE_PERIOD,
             "timeoutSeconds": PROBE_PERIOD,
-            "failureThreshold": 3,
+            # The threads that answer requests answer it too, late when they are busy. Were that a failure, overload
+            # would take all pods out of the route together. Who is dead is left out by the callers' proxies.
+            "failureThreshold": math.ceil(args.model.timeout_seconds / PROBE_PERIOD) + 3,
         },
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_PERIOD}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -118,6 +118,10 @@ MODEL_SERVER = Image(
     ),
     ("/usr/bin/tensorflow_model_server",),
     (gotools.MODEL_SERVER,),
+)
+# With a shell, as the real one has. Nothing that runs needs it: the test of the stacks for GKE builds it.
+MODEL_SERVER_WITH_BASH = replace(
+    MODEL_SERVER, reference="docker.io/tensorflow/serving:2.20.0-bash", root=materials.BASH
 )
 CALLER = _static("docker.io/tfserving-mesh/caller:sandbox", gotools.CALLER, "")
 WORKLOADS = (MODEL_SERVER, CALLER)

@@ -60,6 +60,7 @@ class RootFileSystem:
 # Envoy wants a libc, istio-init wants iptables; nothing else is in it.
 BASE = RootFileSystem(("libc6", "iptables", "libnftables1", "base-files"))
 PYTHON = RootFileSystem(("base-files", "python3"))
+BASH = RootFileSystem(("base-files", "bash", "coreutils"))
 
 
 def prometheus_key() -> str:

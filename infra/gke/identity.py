@@ -88,7 +88,8 @@ class BucketReader(Component):
     """An account that one model's pods are by Workload Identity, and that may read one bucket.
 
     Attributes:
-        email: what the Kubernetes service account is annotated with; who reads it waits for the roles.
+        email: what the Kubernetes service account is annotated with; who reads it waits until the roles are granted,
+            and IAM may take minutes more until they hold.
     """
 
     email: pulumi.Output[str]

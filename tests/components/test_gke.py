@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -179,6 +180,38 @@ def test_a_model_reads_its_own_bucket_and_no_other(deploy: Deploy) -> None:
         deployment = program.one("kubernetes:apps/v1:Deployment", f"{model}-v1")
         assert {*grants, program.one(CLUSTER).name} <= needs(program, deployment)
     assert "annotations" not in program.one("kubernetes:core/v1:ServiceAccount", "local").inputs["metadata"]
+
+
+def test_a_server_that_reads_as_somebody_begins_when_google_knows_whose_it_is(deploy: Deploy) -> None:
+    versions = {"v1": {"model": 1}}
+    program = deploy(
+        {
+            "bert": {"path": "gs://texts/bert", "callers": "any", "versions": versions},
+            "local": {"path": "/models/local", "callers": "any", "versions": versions},
+        }
+    )
+    by_model = {
+        model: program.one("kubernetes:apps/v1:Deployment", f"{model}-v1").inputs["spec"]["template"]["spec"]
+        for model in ("bert", "local")
+    }
+    (waiting,), (plain,) = (spec["containers"] for spec in by_model.values())
+    assert plain["command"] == ["/usr/bin/tensorflow_model_server"]
+    assert waiting["command"] == ["/bin/bash", "/etc/tfserving/first-token.sh"]
+    assert waiting["args"][0] == plain["args"][0] == "--port=8500", "they are the server's, not the shell's"
+    assert {"name": "GCE_METADATA_HOST", "value": "169.254.169.254"} in waiting["env"]
+    assert "env" not in plain
+    files = {
+        name: text for each in program.of("kubernetes:core/v1:ConfigMap") for name, text in each.inputs["data"].items()
+    }
+    script = files["first-token.sh"]
+    assert script.endswith('exec /usr/bin/tensorflow_model_server "$@"\n')
+    (asked,) = re.findall(r"/dev/tcp/([0-9.]+)/([0-9]+)", script)
+    rules = program.one(NETWORK_POLICY, "isolation").inputs["spec"]["egress"]
+    assert any(
+        {"ipBlock": {"cidr": f"{asked[0]}/32"}} in rule["to"]
+        and {"protocol": "TCP", "port": int(asked[1])} in rule["ports"]
+        for rule in rules
+    )
 
 
 def test_the_kubeconfig_in_the_state_has_no_token(deploy: Deploy) -> None:

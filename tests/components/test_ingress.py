@@ -12,7 +12,18 @@ from infra import certificates
 from infra.certificates import make_intermediate, make_root, make_server
 from infra.settings import parse
 from tests.components.conftest import Program, Record, Registered
-from tests.components.test_program import CONFIG, SECRET, STASH, VIRTUAL_SERVICE, deploy, main_module, needs, strings
+from tests.components.test_program import (
+    CONFIG,
+    DEPLOYMENT,
+    SECRET,
+    STASH,
+    VIRTUAL_SERVICE,
+    deploy,
+    main_module,
+    needs,
+    release,
+    strings,
+)
 
 ENVOY_FILTER = "kubernetes:networking.istio.io/v1alpha3:EnvoyFilter"
 GATEWAY = "kubernetes:networking.istio.io/v1:Gateway"
@@ -40,6 +51,26 @@ def test_in_the_clear_the_gateway_listens_for_the_host_alone_and_goes_after_the_
     assert gateway.inputs["metadata"] == gateway.inputs["metadata"] | {"name": "ingress", "namespace": "models"}
     assert gateway.inputs["spec"] == {"selector": {"istio": "ingress"}, "servers": [PLAIN]}
     assert gateway.name in needs(program, program.one(VIRTUAL_SERVICE))
+
+
+@pytest.mark.parametrize(("longest", "seconds"), [(5, 30), (20, 30), (90, 100)])
+def test_a_removed_pod_of_the_gateway_stays_for_the_longest_request_and_leaves_when_none_is_left(
+    record: Record, longest: int, seconds: int
+) -> None:
+    more = {"path": "/models/bert", "callers": "any", "timeoutSeconds": longest, "versions": {"v1": {"model": 1}}}
+    models = {"bert": more, "resnet": {**more, "timeoutSeconds": 1}}
+    program = deploy(record, models=models, v2Weight=None)
+    values = release(program, "istio-ingress").inputs["values"]
+    stays = [each.inputs["spec"]["template"]["spec"] for each in program.of(DEPLOYMENT)]
+    assert values["terminationGracePeriodSeconds"] == seconds
+    assert seconds >= max(each["terminationGracePeriodSeconds"] for each in stays)
+    assert values["env"] == {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}, "it would leave 5 seconds after it is told to"
+
+
+def test_the_stacks_own_values_of_the_gateway_win(record: Record) -> None:
+    given = {"terminationGracePeriodSeconds": 7, "env": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "false"}}
+    program = deploy(record, istio={"values": {"gateway": given}})
+    assert release(program, "istio-ingress").inputs["values"] == given
 
 
 def test_nobody_is_let_in_unasked(record: Record) -> None:

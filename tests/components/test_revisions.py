@@ -102,7 +102,8 @@ def test_a_stack_that_names_no_revisions_is_as_it_was(record: Record) -> None:
     assert found["istio-base"].inputs["values"] == {"base": {"validationFailurePolicy": "Fail"}}
     assert not {"revision", "revisionTags"} & found["istiod"].inputs["values"].keys()
     assert "operatorManageWebhooks" not in found["istiod"].inputs["values"]["global"]
-    assert found["istio-ingress"].inputs["values"] == {"podLabel": "x"}
+    assert found["istio-ingress"].inputs["values"]["podLabel"] == "x"
+    assert "revision" not in found["istio-ingress"].inputs["values"]
     assert all("istio.io/rev" not in labels for labels in pod_labels(program).values())
 
 

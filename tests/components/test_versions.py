@@ -169,6 +169,15 @@ def test_a_pod_with_a_warm_up_is_ready_after_it(record: Record) -> None:
     assert "httpGet" in container(program, "v2")["startupProbe"]
 
 
+@pytest.mark.parametrize("seconds", [1, 30, 91])
+def test_a_server_that_is_busy_for_as_long_as_a_request_may_take_stays_in_the_route(
+    record: Record, seconds: int
+) -> None:
+    probe = container(serving(record, timeoutSeconds=seconds))["readinessProbe"]
+    patience = probe["periodSeconds"] * probe["failureThreshold"]
+    assert seconds + 6 <= patience < seconds + 8
+
+
 @pytest.mark.parametrize("seconds", [30, 90])
 def test_a_removed_pod_and_its_proxy_stay_for_the_longest_request(record: Record, seconds: int) -> None:
     program = serving(record, timeoutSeconds=seconds)
@@ -184,6 +193,12 @@ def test_a_token_for_a_bucket_does_not_wait_for_the_proxy_to_know_the_way(record
     in_bucket = pod(serving(record, path="gs://my-models/inception"))
     assert in_bucket["metadata"]["annotations"][past_the_proxy] == "169.254.169.254/32"
     assert past_the_proxy not in pod(serving(record, path="/models/inception"))["metadata"]["annotations"]
+
+
+def test_a_server_in_a_cluster_of_ones_own_waits_for_no_token_that_might_never_come(record: Record) -> None:
+    server = container(serving(record, path="gs://a-public-bucket/inception"))
+    assert server["command"] == ["/usr/bin/tensorflow_model_server"]
+    assert "GCE_METADATA_HOST" not in {each["name"] for each in server["env"]}
 
 
 def test_a_pod_counts_only_when_every_proxy_has_had_time_to_hear_of_it(record: Record) -> None:

@@ -18,11 +18,15 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.gke.identity import account_id
+from sandbox import images, materials, node
+from sandbox.node_config import HOST_ADDRESS
 from sandbox.plugins.gcp.cloud import FILE_VARIABLE
 from sandbox.stack import stack_of
 from sandbox.state import running_state
 from sandbox.suite import LIFECYCLE_SWITCH
-from tests.e2e.conftest import ROOT, Cluster, Stack
+from tests.e2e.conftest import ROOT, Cluster, Ended, Stack, wait_for
+from tests.e2e.google import Google, played
 
 pytestmark = [
     pytest.mark.e2e,
@@ -34,6 +38,7 @@ pytestmark = [
 ACCESS_TOKEN = "ya29.made-up-token-of-a-test"
 SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}}
 OFFICE = {"name": "office", "cidr": "203.0.113.0/24"}
+PROJECT, BUCKET = "my-project", "my-models"
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +51,30 @@ def free(variables: dict[str, str]) -> dict[str, str]:
     return {**own.variables, "GOOGLE_OAUTH_ACCESS_TOKEN": ACCESS_TOKEN}
 
 
+@pytest.fixture(scope="module")
+def google(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
+    folder = tmp_path_factory.mktemp("google")
+    shutil.copytree(ROOT / "sandbox" / "images" / "models" / "half_plus", folder / "buckets" / BUCKET / "inception")
+    with played(cluster, folder, f"{PROJECT}.svc.id.goog") as google:
+        yield google
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    """The name of the sandbox's model server with a shell, in which it waits for its first token; the node has it."""
+    wanted = images.MODEL_SERVER_WITH_BASH
+    if not materials.BASH.path().exists():
+        materials.BASH.build()
+    if not images.built(wanted):
+        images.build(wanted)
+    node.import_images(running_state(), [wanted])
+    return wanted.reference
+
+
 @pytest.fixture(params=["dev", "prod"])
-def environment(request: pytest.FixtureRequest, free: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
+def environment(
+    request: pytest.FixtureRequest, free: dict[str, str], google: Google, image: str, tmp_path: Path
+) -> Iterator[Stack]:
     """One of the stacks as it comes with the project, made small enough for the sandbox; destroyed at the end."""
     name = str(request.param)
     folder = tmp_path / "checkout"  # `stack init` writes into the project's folder
@@ -58,8 +85,9 @@ def environment(request: pytest.FixtureRequest, free: dict[str, str], tmp_path: 
     local = yaml.safe_load((ROOT / "Pulumi.local.yaml").read_text())
     config = content["config"]
     config["tfserving-mesh:istio"] = local["config"]["tfserving-mesh:istio"]
+    config["tfserving-mesh:egress"] = {"addresses": [{"cidr": f"{HOST_ADDRESS}/32", "reason": "Storage is played"}]}
     model = config["tfserving-mesh:models"]["inception"]
-    model["path"] = "/models/half_plus"
+    model["image"] = image
     for version in model["versions"].values():
         version |= {"replicas": 1, "loadTimeoutSeconds": 60, "resources": SMALL}
     file = folder / f"Pulumi.{name}.yaml"
@@ -67,6 +95,7 @@ def environment(request: pytest.FixtureRequest, free: dict[str, str], tmp_path: 
     stack = Stack(name, file, free)
     stack.folder = folder
     stack.run("stack", "init")
+    assert google.running
     yield stack
     if resources(stack):
         stack.run("state", "unprotect", "--all", "--yes", check=False)
@@ -102,9 +131,12 @@ def review(stack: Stack, *words: str) -> tuple[int, str]:
 
 
 def test_an_environment_comes_up_in_one_go_changes_in_place_and_goes_without_a_trace(
-    environment: Stack, cluster: Cluster
+    environment: Stack, google: Google, cluster: Cluster
 ) -> None:
-    environment.up()
+    come_up_before_grants_hold(environment, google)
+    assert set(cluster.pods("models").values()) == {0}, (
+        "a server that was refused its token waits, and is not restarted"
+    )
     deployments = cluster.apps.list_namespaced_deployment("models").items
     ready = {each.metadata.name: each.status.ready_replicas for each in deployments}
     assert ready == {"inception-v1": 1, "inception-v2": 1}
@@ -123,6 +155,25 @@ def test_an_environment_comes_up_in_one_go_changes_in_place_and_goes_without_a_t
     assert set(left) <= {"gcp:projects/service:Service"}, "an API stays on, for others in the project may use it"
     namespaces = {each.metadata.name for each in cluster.core.list_namespace().items}
     assert not {"models", "istio-system"} & namespaces
+
+
+def come_up_before_grants_hold(stack: Stack, google: Google) -> None:
+    """The first `up`, while IAM has yet to hear whose the pods are: it refuses their first tokens."""
+    account = f"{account_id('tfs', stack.name, 'inception')}@{PROJECT}.iam.gserviceaccount.com"
+    pods, readers = f"{google.pool}[models/inception]", {BUCKET: [account]}
+    before = google.requests("metadata")
+    google.allow(readers, {account: []})
+    with stack.start("up", "--yes", "--skip-preview", alone=False) as started:
+
+        def refused() -> bool:
+            assert started.poll() is None, Ended.of(started).text
+            asked = [each for each in google.requests("metadata")[len(before) :] if each["identity"] == pods]
+            return len({each["from"].rpartition(":")[0] for each in asked if each["status"] == 403}) == 2
+
+        wait_for(refused, "both versions to be refused a token", seconds=300)
+        google.allow(readers, {account: [pods]})
+        ended = Ended.of(started)
+    assert ended.code == 0, ended.text
 
 
 def check_no_token(stack: Stack) -> None:

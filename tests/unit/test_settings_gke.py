@@ -64,8 +64,8 @@ def test_a_stack_on_an_existing_cluster_needs_no_project(stack: Make, inception:
     [
         ({"zone": "europe-west1-b"}, "cluster.zone", "--path cluster.zone b"),
         ({"channel": "regular"}, "cluster.channel", "--path cluster.channel REGULAR"),
-        ({"kubernetesVersion": "latest"}, "cluster.kubernetesVersion", "--path cluster.kubernetesVersion 1.34"),
-        ({"kubernetesVersion": 1.4}, "cluster.kubernetesVersion", "--path cluster.kubernetesVersion 1.34"),
+        ({"kubernetesVersion": "latest"}, "cluster.kubernetesVersion", "--path cluster.kubernetesVersion 1.35"),
+        ({"kubernetesVersion": 1.4}, "cluster.kubernetesVersion", "--path cluster.kubernetesVersion 1.35"),
         ({"endpoint": "public"}, "cluster.endpoint", "--path cluster.endpoint dns"),
         ({"endpoint": "ip"}, "cluster.endpoint", "--path cluster.endpoint dns"),
         ({"ranges": {"controlPlane": "172.16.0.0/27"}}, "cluster.ranges.controlPlane", "172.16.0.0/28"),
@@ -117,7 +117,7 @@ def test_an_istio_that_does_not_support_the_kubernetes(gke: Make, istio: str, ku
 def test_a_default_kubernetes_that_the_chosen_istio_does_not_support(gke: Make) -> None:
     broken = gke()
     broken.values["istio"] = {"version": "1.27.3"}
-    assert broken.only().value == "1.34, by default"
+    assert broken.only().value == "1.35, by default"
     broken.mend()
     assert cluster_of(broken).kubernetes_version == "1.33"
 

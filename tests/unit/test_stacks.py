@@ -24,6 +24,14 @@ def test_the_stack_for_a_cluster_of_ones_own_takes_released_istio() -> None:
     assert not {"charts", "hub", "tag"} & set(config["tfserving-mesh:istio"])
 
 
+def test_production_has_no_single_pod_that_all_requests_or_all_new_pods_wait_for() -> None:
+    config = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"]
+    values = config["tfserving-mesh:istio"]["values"]
+    assert values["istiod"]["autoscaleMin"] > 1, "its chart then makes a disruption budget by itself"
+    assert values["gateway"]["autoscaling"]["minReplicas"] > 1
+    assert values["gateway"]["podDisruptionBudget"] == {"maxUnavailable": 1}
+
+
 def test_no_key_but_the_models_has_to_be_given() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     assert {key for key, entry in declared.items() if "default" not in entry} == {"models"}
