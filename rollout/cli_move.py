@@ -23,7 +23,9 @@ def _steps(text: str) -> tuple[int, ...]:
 def promote(
     model: options.Model = None,
     version: options.Version = None,
-    steps: Annotated[str, typer.Option(metavar="N,N,...", help="Percent, rising.")] = "5,25,50,100",
+    steps: Annotated[
+        str, typer.Option(metavar="N,N,...", help="The canary's share at each step, in percent, rising.")
+    ] = "5,25,50,100",
     soak: Annotated[
         float, typer.Option(metavar="TIME", parser=options.length, help="How long to watch each step.")
     ] = "10m",  # type: ignore[assignment] # parsed
@@ -32,10 +34,10 @@ def promote(
         typer.Option(
             metavar="TIME",
             parser=options.length,
-            help="How long to wait for more requests after a soak; else as long again.",
+            help="How long to wait for more requests after a soak; else as long as it.",
         ),
     ] = None,
-    commit: Annotated[bool, typer.Option("--commit", help="Make each step a git commit.")] = False,  # noqa: FBT002 - an option
+    commit: Annotated[bool, typer.Option("--commit", help="Make each step a git commit; pushing is yours.")] = False,  # noqa: FBT002 - an option
     override: Annotated[str, typer.Option(metavar="REASON", help="Go beyond the stack's limits, and record why.")] = "",
     confidence: options.Confidence = 95,
     max_errors: options.MaxErrors = 1,
@@ -97,7 +99,7 @@ def promote(
 
 def rollback(
     model: options.Model = None,
-    commit: Annotated[bool, typer.Option("--commit", help="Make it a git commit.")] = False,  # noqa: FBT002 - an option
+    commit: Annotated[bool, typer.Option("--commit", help="Make it a git commit; pushing is yours.")] = False,  # noqa: FBT002 - an option
     stack: options.StackName = None,
     config_file: options.ConfigFile = None,
     context: options.Context = None,

@@ -35,18 +35,23 @@ def length(text: str) -> float:
 
 
 Model = Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Which model, where there are several.")]
-StackName = Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Else the one that is selected.")]
+StackName = Annotated[
+    str | None, typer.Option("--stack", metavar="NAME", help="The stack; else the one that Pulumi has selected.")
+]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config-file", metavar="FILE", help="Its config, if not Pulumi.NAME.yaml.")
+    Path | None, typer.Option("--config-file", metavar="FILE", help="The stack's config file; else Pulumi.NAME.yaml.")
 ]
 Context = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig, if not the one that the stack says.")
+    str | None, typer.Option("--context", metavar="NAME", help="The kubeconfig's context; else the stack's cluster.")
 ]
 PrometheusUrl = Annotated[
-    str | None, typer.Option("--prometheus", metavar="URL", help="Else the bundled one, through the cluster's API.")
+    str | None,
+    typer.Option("--prometheus", metavar="URL", help="A Prometheus to read figures from; else the stack's own."),
 ]
-Version = Annotated[str | None, typer.Option("--version", metavar="NAME", help="The canary, where it cannot be told.")]
-Confidence = Annotated[float, typer.Option(min=50, max=99.999, help="Percent, of a pass and of a fail.")]
+Version = Annotated[
+    str | None, typer.Option("--version", metavar="NAME", help="Which version is the canary, where several could be.")
+]
+Confidence = Annotated[float, typer.Option(min=50, max=99.999, help="How sure a pass or a fail has to be, in percent.")]
 MaxErrors = Annotated[
     float, typer.Option(min=0, max=100, help="Percent points of failed requests above the stable version's.")
 ]
@@ -55,7 +60,9 @@ MaxSlow = Annotated[
 ]
 SlowMs = Annotated[
     float | None,
-    typer.Option(min=0, help="From how many milliseconds a request is slow; else what 9 in 10 of stable's are below."),
+    typer.Option(
+        min=0, help="From how many milliseconds a request is slow; else what 9 in 10 of the stable version's are below."
+    ),
 ]
 
 

@@ -89,6 +89,14 @@ class LiveWorld:
             self.say(f"Commit and push {self.stack.file.name}{back}")
         return done
 
+    def require_figures(self) -> None:
+        """See `World`.
+
+        Raises:
+            RolloutError: there is no Prometheus, or it cannot be asked.
+        """
+        self.figures.now(self.name)
+
     def measured(self, version: str, start: float, end: float) -> Measured:
         """See `World`."""
         return self.figures.measured(self.name, version, start, end)

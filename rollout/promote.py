@@ -76,6 +76,9 @@ class World(Protocol):
     def commit(self, message: str) -> None:
         """Commit config and journal, where that is asked for."""
 
+    def require_figures(self) -> None:
+        """Refuse where there is nothing to judge a canary by."""
+
     def measured(self, version: str, start: float, end: float) -> Measured:
         """Return what a version did between two moments."""
 
@@ -124,6 +127,7 @@ def promote(plan: Promotion, world: World, log: journal.Journal) -> End:
 def _promote(plan: Promotion, world: World, log: journal.Journal) -> End:
     if plan.canary == plan.stable:  # interrupted behind the last step, perhaps before Pulumi recorded it
         return _finish(plan, world, log)
+    world.require_figures()  # a canary that nobody can judge gets no traffic
     weight = world.configured()[1]
     ahead = [step for step in plan.steps if step > weight]
     for step in [weight, *ahead] if weight else ahead:

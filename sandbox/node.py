@@ -137,7 +137,7 @@ def import_images(state: State, wanted: Iterable[Image]) -> list[str]:
     """Give the node's containerd the images that it does not have in their present form; return their references."""
     record = state.root / "images"
     record.mkdir(exist_ok=True)
-    imported = []
+    imported: list[str] = []
     for image in wanted:
         archive = images.target(image)
         done = record / f"{archive.name}.imported"

@@ -35,18 +35,18 @@ def run(console: Console, arguments: Sequence[str]) -> int:
     if arguments:
         return _pytest(running_state(), arguments, {})
     before = load_state()
-    was_running = before is not None and before.health is Health.RUNNING
+    running = before if before is not None and before.health is Health.RUNNING else None
     # One that runs, too, is to have what the checkout holds now.
-    state = _up(console, before.context if was_running else os.environ.get("SANDBOX_CONTEXT") or None)
+    state = _up(console, running.context if running else os.environ.get("SANDBOX_CONTEXT") or None)
     codes = [
         _pytest(state, ["tests/engine", *_SIDE_BY_SIDE], {}),
         _pytest(state, ["tests/e2e", f"--ignore={_ENVIRONMENTS}", f"--ignore={_LIFECYCLE}"], {}),
     ]
     if state.context is None:
         codes.append(_pytest(state, [_ENVIRONMENTS, _LIFECYCLE], {LIFECYCLE_SWITCH: "1"}))
-        if was_running:
+        if running:
             _up(console, None)
-    elif not was_running:
+    elif not running:
         with exclusive():
             lifecycle.down(console)
     return next((code for code in codes if code), 0)

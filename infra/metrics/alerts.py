@@ -41,7 +41,7 @@ def _alerts() -> Iterator[dict[str, Any]]:
         summary="{{ $labels.model }} {{ $labels.version }} fails more often than the model's other versions",
         description="By {{ $value | humanizePercentage }} of its requests. "
         f'{{{{ if eq $labels.version "{series.NO_VERSION}" }}}}They reached no version: look which has no pods.'
-        "{{ else }}If it is the canary: pulumi config set {{ $labels.version }}Weight 0 && pulumi up{{ end }}",
+        "{{ else }}If it is the canary: python -m rollout rollback {{ $labels.model }}{{ end }}",
     )
     yield _alert(
         "ModelVersionNotAvailable",

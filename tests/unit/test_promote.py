@@ -44,6 +44,7 @@ class Played:
         self.unreadable = 0.0  # seconds from the start
         self.killed_at: int | None = None
         self.stuck = False  # a rollback leads nowhere
+        self.has_figures = True
         self.meanwhile: dict[str, Callable[[], None]] = {}  # what somebody else does, once, and when
         self.committed: list[str] = []
 
@@ -96,6 +97,10 @@ class Played:
 
     def commit(self, message: str) -> None:
         self.committed.append(message)
+
+    def require_figures(self) -> None:
+        if not self.has_figures:
+            raise RolloutError("there is no Prometheus")
 
     def measured(self, version: str, start: float, end: float) -> Measured:
         if self.time < 1_000_000 + self.unreadable:
@@ -178,6 +183,14 @@ def test_figures_that_cannot_be_read_for_a_while_are_waited_for(log: Journal) ->
     with pytest.raises(RolloutError, match="Prometheus restarts"):
         promote(PLAN, world, log)
     assert world.config == {"v1": 95, "v2": 5}
+
+
+def test_without_figures_no_canary_gets_traffic(log: Journal) -> None:
+    world = Played()
+    world.has_figures = False
+    with pytest.raises(RolloutError, match="no Prometheus"):
+        promote(PLAN, world, log)
+    assert (world.done, log.events()) == ([], [])
 
 
 def test_a_config_that_somebody_is_writing_is_read_again_at_the_next_look(log: Journal) -> None:
