@@ -304,8 +304,8 @@ def _model(
     stable = declared.stable or declared.versions[0]
     share = shares(declared.versions, stable, weights)
     image = given.image or stack.image
-    # An image that somebody chose is taken as it is.
-    chosen = given.image is not None or "image" in stack.model_fields_set
+    # An image that somebody chose is taken as it is. Pulumi hands over the default of Pulumi.yaml like a choice.
+    chosen = given.image is not None or stack.image != DEFAULT_IMAGE
 
     def version(label: str) -> VersionSettings:
         own = given.versions[label]

@@ -145,7 +145,7 @@ def _environment() -> dict[str, str]:
 def sources(folder: Path) -> Iterator[Path]:
     """The files of a module that can change what is built from it, in a fixed order."""
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and not file.name.endswith(("_test.go", ".md")) and "testdata" not in file.parts:
+        if file.is_file() and not file.name.endswith(("_test.go", ".md", ".pyc")) and "testdata" not in file.parts:
             yield file
 
 

@@ -59,10 +59,11 @@ def _static(reference: str, tool: GoTool, folder: str = "usr/local/bin/") -> Ima
     return Image(reference, (_tool(tool, inside),), (f"/{inside}",), (tool,))
 
 
-def _folder_key(folder: Path) -> str:
+def folder_key(folder: Path) -> str:
+    """Changes with the files of a folder; what Python compiles beside its sources does not count."""
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
-        if file.is_file():
+        if file.is_file() and file.parent.name != "__pycache__":
             digest.update(f"{file.relative_to(folder)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -112,7 +113,7 @@ MODEL_SERVER = Image(
     "docker.io/tensorflow/serving:2.20.0",
     (
         _tool(gotools.MODEL_SERVER, "usr/bin/tensorflow_model_server"),
-        Source(lambda: _HERE / "images/models", lambda: _folder_key(_HERE / "images/models"), "models"),
+        Source(lambda: _HERE / "images/models", lambda: folder_key(_HERE / "images/models"), "models"),
         Source(authority.certificate, authority.key, "etc/ssl/certs/ca-certificates.crt"),
     ),
     ("/usr/bin/tensorflow_model_server",),
@@ -127,7 +128,7 @@ PROMETHEUS = Image(
     "docker.io/prom/prometheus:v2.42.0",
     (
         Source(lambda: materials.prometheus_folder() / "prometheus", materials.prometheus_key, "usr/bin/prometheus"),
-        Source(lambda: _PROMETHEUS / "discovery.py", lambda: _folder_key(_PROMETHEUS), "usr/bin/discovery.py"),
+        Source(lambda: _PROMETHEUS / "discovery.py", lambda: folder_key(_PROMETHEUS), "usr/bin/discovery.py"),
     ),
     ("/usr/bin/python3", "/usr/bin/discovery.py"),
     root=materials.PYTHON,
@@ -137,7 +138,7 @@ PYTHON = Image("docker.io/library/python:3.11-slim", (), ("/usr/bin/python3",), 
 _GRAFANA = _HERE / "images/grafana"
 GRAFANA = Image(
     "docker.io/grafana/grafana:12.1.1",
-    (Source(lambda: _GRAFANA / "grafana.py", lambda: _folder_key(_GRAFANA), "usr/share/grafana/grafana.py"),),
+    (Source(lambda: _GRAFANA / "grafana.py", lambda: folder_key(_GRAFANA), "usr/share/grafana/grafana.py"),),
     ("/usr/bin/python3", "/usr/share/grafana/grafana.py"),
     root=materials.PYTHON,
 )

@@ -80,7 +80,7 @@ class _Boot:
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.state = new_state(None)
         self._pool = pool
-        self._others: Future[None] | None = None
+        self._others: Future[list[str]] | None = None
 
     def steps(self) -> list[Step]:
         return [
@@ -126,7 +126,8 @@ def _refresh(state: State, console: Console) -> State:
             f"the sandbox's node runs, but Kubernetes does not answer ({error}): see {node.logs(state)}, "
             "then `python -m sandbox down` and `up` again"
         ) from error
-    node.import_images(state, plan.image_list(None))
+    if renewed := node.import_images(state, plan.image_list(None)):
+        run_steps([Step("restart what runs from a former image", partial(node.restart_pods, state, renewed))], console)
     console.print("The sandbox is running.")
     return state
 
@@ -172,6 +173,7 @@ def clear(state: State | None) -> None:
         machine.require_root()
         node.remove(root)
     materials.remove_charts(CHECKOUT if state is None else state.checkout)
-    shutil.rmtree(root)
-    if not any(root.parent.iterdir()):
+    if root.exists():  # somebody may have removed it from under a node that runs
+        shutil.rmtree(root)
+    if root.parent.exists() and not any(root.parent.iterdir()):
         root.parent.rmdir()

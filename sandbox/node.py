@@ -8,10 +8,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sandbox import cgroups, debian, gotools, images, inotify, machine, network, node_config
 from sandbox.commands import output_of, run_logged, system_environment, tail
@@ -133,10 +133,11 @@ def inside(state: State) -> list[str]:
     return ["nsenter", "--target", str(state.node.pid), *_ENTER]
 
 
-def import_images(state: State, wanted: Iterable[Image]) -> None:
-    """Give the node's containerd the images that it does not have in their present form."""
+def import_images(state: State, wanted: Iterable[Image]) -> list[str]:
+    """Give the node's containerd the images that it does not have in their present form; return their references."""
     record = state.root / "images"
     record.mkdir(exist_ok=True)
+    imported = []
     for image in wanted:
         archive = images.target(image)
         done = record / f"{archive.name}.imported"
@@ -145,6 +146,33 @@ def import_images(state: State, wanted: Iterable[Image]) -> None:
             log = logs(state) / f"import-{archive.stem}.log"
             run_logged(f"importing {image.reference}", command, log, env=system_environment())
             done.touch()
+            imported += image.references
+    return imported
+
+
+def restart_pods(state: State, references: Collection[str]) -> None:
+    """Replace the pods that were started from what these images were before, and wait until all Deployments are up."""
+    found = json.loads(kubectl(state, "get", "pods", "--all-namespaces", "--output=json"))["items"]
+    for namespace, names in former(found, references).items():
+        kubectl(state, "delete", "pods", *names, f"--namespace={namespace}", "--ignore-not-found")
+    up = ["--for=condition=Available", "--all-namespaces", "--all", "--timeout=180s"]
+    kubectl(state, "wait", "deployments", *up)
+
+
+def former(pods: Iterable[dict[str, Any]], references: Collection[str]) -> dict[str, list[str]]:
+    """Return by namespace the names of the pods that run one of these images and that a Deployment makes anew.
+
+    The control plane's own pods are not among them: they are the kubelet's, which no request replaces.
+    """
+    names: dict[str, list[str]] = {}
+    for pod in pods:
+        containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
+        owners = {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])}
+        # A pod may leave out Docker's registry, as a Deployment of TF Serving does.
+        images_of = {name for each in containers for name in (each["image"], f"docker.io/{each['image']}")}
+        if "ReplicaSet" in owners and not images_of.isdisjoint(references):
+            names.setdefault(pod["metadata"]["namespace"], []).append(pod["metadata"]["name"])
+    return names
 
 
 def initialise(state: State) -> None:

@@ -185,7 +185,8 @@ def exclusive() -> Iterator[None]:
         except OSError as error:
             who = f" (process {pid})" if (pid := holder()) else ""
             raise SandboxError(f"another `python -m sandbox` is at work{who}: wait for it or end it") from error
-        lock.listen(8)
+        # Who asks is never answered and stays in the queue: it is as long as the kernel lets it be.
+        lock.listen(65535)
         yield
 
 

@@ -36,7 +36,8 @@ def run(console: Console, arguments: Sequence[str]) -> int:
         return _pytest(running_state(), arguments, {})
     before = load_state()
     was_running = before is not None and before.health is Health.RUNNING
-    state = running_state() if was_running else _up(console, os.environ.get("SANDBOX_CONTEXT") or None)
+    # One that runs, too, is to have what the checkout holds now.
+    state = _up(console, before.context if was_running else os.environ.get("SANDBOX_CONTEXT") or None)
     codes = [
         _pytest(state, ["tests/engine", *_SIDE_BY_SIDE], {}),
         _pytest(state, ["tests/e2e", f"--ignore={_ENVIRONMENTS}", f"--ignore={_LIFECYCLE}"], {}),

@@ -14,6 +14,17 @@ key=$({ cat requirements.txt; "$python" -c 'import os, sys; print(sys.version, o
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tfserving-mesh
 venv=$cache/venv-$key
 
+if [ -e .venv ] && [ ! -L .venv ]; then
+  echo ".venv is a folder that something else made. Run: rm -r .venv" >&2
+  exit 1
+fi
+
+mkdir -p "$cache"
+# A second checkout waits for the first one's install.
+if command -v flock >/dev/null; then
+  exec 9>"$venv.lock"
+  flock 9
+fi
 if [ ! -e "$venv/complete" ]; then
   if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     if [ "$(id -u)" != 0 ]; then
@@ -23,7 +34,6 @@ if [ ! -e "$venv/complete" ]; then
     apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
   fi
   echo "Installing the Python packages of requirements.txt (once; about a minute)"
-  mkdir -p "$cache"
   "$python" -m venv --clear "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt ||
     { echo "The packages could not be installed. Is the Python package index reachable?" >&2; exit 1; }

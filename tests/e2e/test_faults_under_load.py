@@ -65,7 +65,6 @@ def kill_api_server(cluster: Cluster) -> None:
     """End the API server by SIGKILL; kubelet starts it again."""
     (pod,) = cluster.core.list_namespaced_pod("kube-system", label_selector="component=kube-apiserver").items
     container = pod.status.container_statuses[0].container_id.removeprefix("containerd://")
-    own_node("the API server is killed")
     inside = node.inside(running_state())
     command = [*inside, "ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container]
     subprocess.run(command, check=True)
@@ -140,6 +139,7 @@ def test_a_step_without_istiod_fails_by_its_name_and_the_next_up_makes_it(rollou
 
 
 def test_an_up_that_the_api_server_leaves_is_finished_by_the_next(rollout: Stack, cluster: Cluster) -> None:
+    own_node("the API server is killed")
     rollout.set(**state({"v2": 40}))
     rollout.up()
     with load() as sent:

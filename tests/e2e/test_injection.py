@@ -13,7 +13,7 @@ from tests.e2e.conftest import Cluster
 pytestmark = pytest.mark.e2e
 
 KEY = "sidecar.istio.io/inject"
-NAMESPACES = {"enabled": "inject-enabled", "none": "inject-none", "disabled": "inject-disabled"}
+NAMESPACES = ("enabled", "none", "disabled")  # by their label
 VALUES = ("true", "false", "none")
 
 # (namespace label, pod label, pod annotation) of all that get one; a label counts before an annotation.
@@ -30,14 +30,18 @@ INJECTED = {
 
 @pytest.fixture(scope="module")
 def namespaces(cluster: Cluster) -> Iterator[dict[str, str]]:
-    for label, name in NAMESPACES.items():
-        labels = {} if label == "none" else {"istio-injection": label}
-        cluster.core.create_namespace({"metadata": {"name": name, "labels": labels}})
-        # The API server adds the default service account a moment later, and refuses pods until then.
-        cluster.core.create_namespaced_service_account(name, {"metadata": {"name": "asker"}})
-    yield NAMESPACES
-    for name in NAMESPACES.values():
-        cluster.core.delete_namespace(name)
+    made: dict[str, str] = {}
+    try:
+        for label in NAMESPACES:
+            labels = {} if label == "none" else {"istio-injection": label}
+            asked = {"metadata": {"generateName": f"inject-{label}-", "labels": labels}}
+            made[label] = name = cluster.core.create_namespace(asked).metadata.name
+            # The API server adds the default service account a moment later, and refuses pods until then.
+            cluster.core.create_namespaced_service_account(name, {"metadata": {"name": "asker"}})
+        yield made
+    finally:
+        for name in made.values():
+            cluster.core.delete_namespace(name)
 
 
 @pytest.mark.parametrize(("namespace", "label", "annotation"), list(product(NAMESPACES, VALUES, VALUES)))

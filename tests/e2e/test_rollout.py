@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from rollout.proxies import execute, proxy_weights
-from sandbox.state import running_state
-from tests.e2e.conftest import HOST, MODEL, PREDICT, ROOT, Cluster, Ended, Stack, models, wait_for
+from tests.e2e.conftest import HOST, MODEL, PREDICT, ROOT, Cluster, Ended, Stack, models, own_node, wait_for
 from tests.e2e.prometheus import MONITORING
 from tests.e2e.test_monitoring import restart_caller
 
@@ -249,15 +248,14 @@ def test_verify_names_the_one_proxy_that_is_cut_off(stack: Stack, cluster: Clust
 @contextmanager
 def cut_off(cluster: Cluster, pod: str) -> Iterator[None]:
     """Refuse what a pod and istiod send to each other, on its way through the node; the proxy keeps what it has."""
-    state = running_state()
-    assert state.node is not None
+    node = own_node("a pod is cut off")
     address = cluster.core.read_namespaced_pod(pod, "callers").status.pod_ip
     (istiod,) = cluster.core.list_namespaced_pod("istio-system", label_selector="app=istiod").items
     refuse = ["-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"]
     # In both directions: what istiod pushes is taken without an answer.
     ways = [(address, istiod.status.pod_ip), (istiod.status.pod_ip, address)]
     rules = [["FORWARD", "-s", source, "-d", to, *refuse] for source, to in ways]
-    tables = ["nsenter", "--target", str(state.node.pid), "--net", "iptables"]
+    tables = ["nsenter", "--target", str(node.pid), "--net", "iptables"]
     for rule in rules:
         subprocess.run([*tables, "-I", *rule], check=True)
     try:

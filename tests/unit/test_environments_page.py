@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.config_gke import GkeCluster
+from tests.unit.test_config_page import agrees
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "environments.md").read_text()
 BLOCKS = [block.replace("\\\n", " ") for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)]
@@ -48,6 +51,10 @@ def test_a_stack_is_right_after_what_the_page_has_set(commands: list[tuple[str, 
 def test_the_page_sets_what_a_user_has_to_change() -> None:
     changed = {shlex.split(command)[-2] for stack, command in CONFIG_BLOCKS[0] if stack == "dev"}
     assert changed == {"gcp:project", "gcp:region", "models.inception.path"}
+
+
+def test_the_page_has_every_key_of_a_cluster_with_its_default() -> None:
+    agrees("The cluster", PAGE, GkeCluster)
 
 
 def test_every_variable_of_the_workflows_is_set_by_the_page() -> None:

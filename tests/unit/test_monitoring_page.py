@@ -9,19 +9,14 @@ import yaml
 
 from infra.config_monitoring import MonitoringSettings
 from infra.metrics import alerts, series
-from tests.unit.test_config_page import keys, table
+from tests.unit.test_config_page import agrees, table
 
 PAGE = (Path(__file__).parents[2] / "docs/monitoring.md").read_text()
 Make = Callable[..., Any]
 
 
 def test_the_page_has_every_key_with_its_default() -> None:
-    found, expected = table("Config", PAGE), dict(keys(MonitoringSettings))
-    assert list(found) == list(dict.fromkeys(found))
-    assert set(found) == set(expected)
-    for key, default in expected.items():
-        if isinstance(default, bool | int | str):
-            assert found[key] == f"`{str(default).lower() if isinstance(default, bool) else default}`", key
+    agrees("Config", PAGE, MonitoringSettings)
 
 
 def test_the_example_is_a_good_stack(stack: Make, inception: dict[str, Any]) -> None:

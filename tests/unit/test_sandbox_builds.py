@@ -51,6 +51,13 @@ def test_editing_a_test_or_a_text_builds_nothing(module: Path) -> None:
     assert gotools.key(tool) == before
 
 
+def test_what_python_compiles_beside_a_source_changes_no_key(module: Path) -> None:
+    before = gotools.key(GoTool("example", module, ".")), images.folder_key(module)
+    (module / "__pycache__").mkdir()
+    (module / "__pycache__" / "grafana.cpython-311.pyc").write_bytes(b"compiled")
+    assert (gotools.key(GoTool("example", module, ".")), images.folder_key(module)) == before
+
+
 def test_a_build_that_fails_leaves_nothing_that_looks_built(module: Path) -> None:
     (module / "main.go").write_text("package main\n\nfunc main() { undefined() }\n")
     tool = GoTool("example", module, ".")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from sandbox import environment, external, lifecycle, network, node_config, status
+from sandbox import environment, external, lifecycle, materials, network, node, node_config, status
 from sandbox.errors import SandboxError
 from sandbox.paths import CHECKOUT
 from sandbox.progress import Step, run_steps
@@ -157,18 +158,24 @@ def test_the_node_keeps_its_images_and_its_cgroups_to_itself() -> None:
     assert node_config.NODE_PODS.subnet_of(node_config.PODS)
 
 
-def _run(steps: list[Step], *, terminal: bool = False, heartbeat: float = 30) -> str:
+def _run(steps: list[Step], *, terminal: bool = False) -> str:
     out = io.StringIO()
-    run_steps(steps, Console(file=out, force_terminal=terminal, width=200), heartbeat=heartbeat)
+    run_steps(steps, Console(file=out, force_terminal=terminal, width=200))
     return out.getvalue()
 
 
 def test_a_log_without_a_terminal_shows_each_step_and_that_it_still_runs() -> None:
-    steps = [Step("first [x]", lambda: None), Step("second", lambda: time.sleep(0.25))]
-    lines = _run(steps, heartbeat=0.1).splitlines()
-    assert lines[:3] == ["[1/2] first [x] ...", "[1/2] first [x]: done in 0 s", "[2/2] second ..."]
-    assert "[2/2] second: running for 0 s" in lines
-    assert lines[-1] == "[2/2] second: done in 0 s"
+    out = io.StringIO()
+
+    def work() -> None:
+        while "running" not in out.getvalue():
+            time.sleep(0.01)
+
+    run_steps([Step("first [x]", lambda: None), Step("second", work)], Console(file=out, width=200), heartbeat=0.05)
+    lines = re.sub(r"\d+ s$", "N s", out.getvalue(), flags=re.MULTILINE).splitlines()
+    assert lines[:3] == ["[1/2] first [x] ...", "[1/2] first [x]: done in N s", "[2/2] second ..."]
+    assert set(lines[3:-1]) == {"[2/2] second: running for N s"}
+    assert lines[-1] == "[2/2] second: done in N s"
 
 
 def test_a_terminal_keeps_one_line_per_finished_step() -> None:
@@ -189,6 +196,32 @@ def test_a_pod_that_cannot_start_is_shown_with_its_reason() -> None:
     assert not status.pod_ready(pod)
     assert status.pod_reason(pod) == "server: no such image"
     assert status.pod_ready({"status": {"phase": "Succeeded"}})
+
+
+def test_a_rebuilt_image_restarts_the_pods_that_run_its_former_self_and_no_others() -> None:
+    def pod(name: str, image: str, owner: str | None = "ReplicaSet", **spec: Any) -> dict[str, Any]:
+        owners = [{"kind": owner}] if owner else []
+        metadata = {"name": name, "namespace": "models", "ownerReferences": owners}
+        return {"metadata": metadata, "spec": {"containers": [{"image": image}], **spec}}
+
+    serving, proxy = "docker.io/tensorflow/serving:2.20.0", "docker.io/istio/proxyv2:1.31-sandbox"
+    pods = [
+        pod("short", "tensorflow/serving:2.20.0"),
+        pod("sidecar", "another:1", initContainers=[{"image": proxy}]),
+        pod("other", "another:1"),
+        pod("static", serving, owner="Node"),
+        pod("bare", serving, owner=None),
+    ]
+    assert node.former(pods, [serving, proxy]) == {"models": ["short", "sidecar"]}
+    assert node.former(pods, []) == {}
+
+
+def test_a_state_folder_that_somebody_removed_does_not_stop_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "gone"))
+    monkeypatch.setattr(materials, "remove_charts", lambda _: None)
+    lifecycle.clear(None)
 
 
 @pytest.mark.parametrize("command", ["env", "exec -- true", "status"])

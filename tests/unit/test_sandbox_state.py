@@ -136,3 +136,8 @@ def test_a_relative_folder_in_the_environment_is_ignored(monkeypatch: pytest.Mon
 def test_the_record_says_which_checkout_made_it(running: State) -> None:
     assert running.checkout == CHECKOUT
     assert (CHECKOUT / "sandbox" / "state.py").exists()
+
+
+def test_whoever_asks_again_and_again_during_a_long_build_is_told_that_it_runs() -> None:
+    with exclusive():
+        assert {states.holder() for _ in range(200)} == {os.getpid()}

@@ -139,8 +139,9 @@ def test_a_version_that_says_little_runs_plainly(stack: Make) -> None:
     ("stack_image", "model_image", "used"),
     [
         (None, None, "tensorflow/serving:2.20.0-gpu"),
-        ("tensorflow/serving:2.20.0", None, "tensorflow/serving:2.20.0"),
-        (None, "here/serving:1", "here/serving:1"),
+        ("tensorflow/serving:2.20.0", None, "tensorflow/serving:2.20.0-gpu"),  # as Pulumi hands its default over
+        ("here/serving:1", None, "here/serving:1"),
+        (None, "tensorflow/serving:2.20.0", "tensorflow/serving:2.20.0"),
     ],
 )
 def test_a_gpu_changes_no_image_that_somebody_chose(
