@@ -125,17 +125,17 @@ def _with_file(error: YAMLError) -> RolloutError:
     """Find out which of the stack's files it is."""
     from yaml import YAMLError
 
-    from rollout.errors import not_yaml
+    from rollout.errors import no_yaml
     from rollout.stack_file import load
 
     for file in _FILES.get():
         try:
             load(file.read_text())
         except YAMLError as found:
-            return not_yaml(file, found)
+            return no_yaml(file, found)
         except OSError:
             continue
-    return not_yaml("a file of the stack", error)
+    return no_yaml("a file of the stack", error)
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from yaml import YAMLError
 
-from rollout.errors import RolloutError, not_yaml
+from rollout.errors import RolloutError, no_yaml
 from rollout.stack_file import load
 
 
@@ -112,7 +112,7 @@ def _parsed(file: Path) -> dict[str, Any]:
     try:
         return load(file.read_text()) or {}
     except YAMLError as error:
-        raise not_yaml(file, error) from None
+        raise no_yaml(file, error) from None
 
 
 def _credentials(

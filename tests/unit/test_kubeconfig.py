@@ -154,8 +154,8 @@ def test_credentials_are_renewed_for_the_same_cluster(tmp_path: Path) -> None:
         second.renewed()
 
 
-def test_a_kubeconfig_that_is_not_yaml_is_named_and_not_shown(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_is_no_yaml_is_named_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("users:\n- name: here\n  token: hidden\n hidden\n")
-    with pytest.raises(RolloutError, match=r"/config, lines 1 to 4, is not YAML: ") as raised:
+    with pytest.raises(RolloutError, match=r"/config, lines 1 to 4, is no YAML: ") as raised:
         access(str(tmp_path / "config"))
     assert "hidden" not in "".join(traceback.format_exception(raised.value))

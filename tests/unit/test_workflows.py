@@ -1,5 +1,6 @@
 """The workflows that act on environments give nobody more than they need, and leave no environment out."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -155,3 +156,67 @@ def test_a_script_that_a_workflow_names_is_there_and_can_be_run() -> None:
     for name in named:
         assert (ROOT / name).is_file(), name
         assert name.endswith(".py") or (ROOT / name).stat().st_mode & 0o111, name
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A checkout of a repository whose main has two commits, with a third that was never merged."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    _git(tmp_path, "init", "--quiet", "--initial-branch=main", str(origin))
+    for name in ("older", "newest"):
+        _git(origin, "commit", "--quiet", "--allow-empty", "--message", name)
+        _git(origin, "tag", name)
+    _git(origin, "checkout", "--quiet", "-b", "topic")
+    _git(origin, "commit", "--quiet", "--allow-empty", "--message", "unmerged")
+    _git(origin, "tag", "unmerged")
+    _git(tmp_path, "clone", "--quiet", str(origin), str(clone))
+    return clone
+
+
+def _git(folder: Path, *words: str) -> str:
+    identity = ["-c", "user.name=team", "-c", "user.email=team@example.com"]
+    ran = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+def _bring_up(workspace: Path, kind: str, commit: str) -> subprocess.CompletedProcess[str] | None:
+    """The steps of `up` until one fails, or until it may touch the environment, which is None."""
+    sha, output = _git(workspace, "rev-parse", commit), workspace.parent / "output"
+    name = "main" if kind == "branch" else "v1"
+    environ = os.environ | {"GITHUB_SHA": sha, "GITHUB_REF_TYPE": kind, "GITHUB_REF_NAME": name}
+    environ["GITHUB_OUTPUT"] = str(output)
+    for step in _read(GITHUB / "workflows" / "up.yml")["jobs"]["up"]["steps"]:
+        if step.get("uses", "").startswith("actions/checkout@"):
+            ref = step["with"].get("ref")
+            if ref is None and kind == "branch":  # as the action does it, also where main has gone on
+                _git(workspace, "update-ref", f"refs/remotes/origin/{name}", sha)
+            _git(workspace, "checkout", "--quiet", "--detach", f"origin/{ref}" if ref else sha)
+        elif "uses" in step:
+            return None
+        else:
+            found = output.read_text().strip().removeprefix("commit=") if output.exists() else ""
+            env = step.get("env", {}).items()
+            given = {key: value.replace("${{ steps.main.outputs.commit }}", found) for key, value in env}
+            command, variables = ["bash", "-e", "-c", step["run"]], environ | given
+            done = subprocess.run(command, cwd=workspace, env=variables, capture_output=True, text=True, check=False)
+            if done.returncode:
+                return done
+    return None
+
+
+@pytest.mark.parametrize(("kind", "commit"), [("branch", "newest"), ("tag", "newest"), ("tag", "older")])
+def test_what_was_merged_is_brought_up(workspace: Path, kind: str, commit: str) -> None:
+    assert _bring_up(workspace, kind, commit) is None
+
+
+def test_a_run_of_main_that_is_run_again_later_does_not_take_dev_back(workspace: Path) -> None:
+    newest = _git(workspace, "rev-parse", "newest")
+    done = _bring_up(workspace, "branch", "older")
+    assert done
+    assert done.stdout.startswith(f"::error::main is at {newest} by now. Re-run the run of it;")
+
+
+def test_a_tag_on_what_was_never_merged_is_refused(workspace: Path) -> None:
+    done = _bring_up(workspace, "tag", "unmerged")
+    assert done
+    assert done.stdout.startswith("::error::v1 is on no commit of main.")
