@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from infra import naming
-from rollout.errors import RolloutError, not_yaml
+from rollout.errors import RolloutError, no_yaml
 from rollout.stack_file import drop, load, put
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Stack:
         try:
             content = load(text)
         except yaml.YAMLError as error:
-            raise not_yaml(self.file, error) from None
+            raise no_yaml(self.file, error) from None
         values = self._defaults | ((content.get("config") if isinstance(content, dict) else None) or {})
         plain = {key: _text(value) for key, value in values.items() if not _is_secret(value)}
         try:
