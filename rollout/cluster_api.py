@@ -114,7 +114,7 @@ class ClusterApi:
         server = urlsplit(known.server)
         scheme = "wss" if server.scheme == "https" else "ws"
         path = f"{server.path}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}"
-        name = f"port {port} of {namespace}/{pod}"
+        wanted = f"port {port} of {namespace}/{pod}"
         try:
             connection = websocket.create_connection(
                 f"{scheme}://{server.netloc}{path}",
@@ -127,10 +127,10 @@ class ClusterApi:
                 skip_utf8_validation=True,
             )
         except websocket.WebSocketBadStatusException as error:
-            raise ApiError(error.status_code, f"cannot connect to {name}: {error}") from error
+            raise ApiError(error.status_code, f"cannot connect to {wanted}: {error}") from error
         except (OSError, websocket.WebSocketException) as error:
-            raise RolloutError(f"cannot connect to {name}: {error}") from error
-        return Forwarded(connection, name)
+            raise RolloutError(f"cannot connect to {wanted}: {error}") from error
+        return Forwarded(connection, wanted)
 
     def _json(
         self, method: str, path: str, query: Mapping[str, str], body: str | None = None, kind: str = "application/json"
