@@ -50,8 +50,8 @@ def promote(
 
     Run again after an interruption it goes on from what the config says.
 
-    Exit codes: 0 done, 1 failed and rolled back, 2 something is wrong and nothing more was done, 3 held for lack of
-    data or of a proxy.
+    Exit codes: 0 done, 1 failed and rolled back, 2 something is wrong and nothing more was done, or failed and the
+    rollback is not complete, 3 held for lack of data or of a proxy, or because somebody else changed the weight.
     """
     with options.failures():
         from rich.console import Console
@@ -72,7 +72,14 @@ def promote(
         log = Journal.of(chosen, found.name)
         criteria = Criteria(confidence / 100, max_errors / 100, max_slow / 100, slow_ms)
         plan = Promotion(
-            found.name, canary, found.stable, _steps(steps), soak, soak if patience is None else patience, criteria
+            found.name,
+            canary,
+            found.stable,
+            _steps(steps),
+            soak,
+            soak if patience is None else patience,
+            criteria,
+            config=chosen.file.name,
         )
         if canary != found.stable:
             plan = check(plan, found.weights[canary], chosen.settings.rollout, override)
@@ -90,19 +97,24 @@ def promote(
 
 def rollback(
     model: options.Model = None,
+    commit: Annotated[bool, typer.Option("--commit", help="Make it a git commit.")] = False,  # noqa: FBT002 - an option
     stack: options.StackName = None,
     config_file: options.ConfigFile = None,
     context: options.Context = None,
 ) -> None:
     """Send every request to the stable version: the cluster first, within a second or so, then config and Pulumi.
 
-    Exit codes: 0 every proxy has it and Pulumi has recorded it, 1 something of that is left, 2 nothing was done.
+    Exit codes: 0 every proxy has it, Pulumi has recorded it, and git with --commit, 1 something of that is left,
+    2 nothing was done.
     """
     with options.failures():
+        from rollout.journal import Journal
         from rollout.rollback import rollback as rolled_back
+        from rollout.rollback_files import write_down
         from rollout.target import cluster_of
 
         chosen = options.stack_of(stack, config_file)
         found = chosen.model(model)
         done = rolled_back(chosen, cluster_of(chosen, context), found, STARTED, typer.echo)
-        raise typer.Exit(0 if done else 1)
+        written = write_down(chosen, found, Journal.of(chosen, found.name), typer.echo, done=done, commit=commit)
+        raise typer.Exit(0 if done and written else 1)

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from rollout.stack import Stack
 
 
+def committed(file: Path) -> str | None:
+    """Return a file's text in the last commit; None where it is in none, or in no git repository.
+
+    Raises:
+        RolloutError: git cannot be run.
+    """
+    shown = _git(file.parent, "show", f"HEAD:./{file.name}", check=False)
+    return None if shown.returncode else shown.stdout
+
+
 class Commits:
     """Commits of a stack's config and of what goes with it; whatever else is changed or staged stays out of them."""
 
@@ -29,28 +39,29 @@ class Commits:
         """
         self._folder = stack.file.parent
         self._files = [stack.file, *others]
-        committed = self._git("show", f"HEAD:./{stack.file.name}", check=False)
-        if committed.returncode:
+        text = committed(stack.file)
+        if text is None:
             raise RolloutError(f"--commit: {stack.file} is in no commit yet. Run: git add {stack.file} && git commit")
-        before, now = load(committed.stdout), load(stack.file.read_text())
+        before, now = load(text), load(stack.file.read_text())
         if _without_rollout(before, model) != _without_rollout(now, model):
             raise RolloutError(f"--commit: {stack.file.name} has other changes. Run: git commit {stack.file.name}")
 
     def commit(self, message: str) -> None:
         """Commit the files as they are; nothing when nothing changed."""
         files = [str(file) for file in self._files if file.exists()]
-        self._git("add", "--", *files)
-        if self._git("diff", "--cached", "--quiet", "--", *files, check=False).returncode:
-            self._git("commit", "--quiet", "--only", "--message", message, "--", *files)
+        _git(self._folder, "add", "--", *files)
+        if _git(self._folder, "diff", "--cached", "--quiet", "--", *files, check=False).returncode:
+            _git(self._folder, "commit", "--quiet", "--only", "--message", message, "--", *files)
 
-    def _git(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        try:
-            ran = subprocess.run(["git", *words], cwd=self._folder, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise RolloutError(f"cannot run git: {error.strerror}") from error
-        if check and ran.returncode:
-            raise RolloutError(f"git {words[0]} failed: {ran.stderr.strip() or ran.stdout.strip()}")
-        return ran
+
+def _git(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    try:
+        ran = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise RolloutError(f"cannot run git: {error.strerror}") from error
+    if check and ran.returncode:
+        raise RolloutError(f"git {words[0]} failed: {ran.stderr.strip() or ran.stdout.strip()}")
+    return ran
 
 
 def _without_rollout(content: Any, model: str) -> Any:  # noqa: ANN401 - YAML

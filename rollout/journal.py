@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rollout.errors import RolloutError
 from rollout.stack import Stack
@@ -18,6 +18,7 @@ GATE = "gate"  # version, weight, answer, headline, reasons, start and end of th
 ROLLED_BACK = "rolled back"  # version
 PROMOTED = "promoted"  # version
 HELD = "held"  # weight, why
+_ENDS: Final = frozenset({ROLLED_BACK, PROMOTED})
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ class Journal:
     def last(self) -> list[Event]:
         """Return the events of the last rollout: those since the one before ended."""
         events = self.events()
-        ends = [index for index, event in enumerate(events) if event["event"] in {ROLLED_BACK, PROMOTED}]
+        ends = [index for index, event in enumerate(events) if event["event"] in _ENDS]
         closed = [index for index in ends if index < len(events) - 1]
         return events[closed[-1] + 1 :] if closed else events
+
+    def canary(self) -> str | None:
+        """Return the version whose rollout has begun and not ended; None where there is none."""
+        events = self.last()
+        if not events or events[-1]["event"] in _ENDS:
+            return None
+        return next((str(event["version"]) for event in reversed(events) if event["event"] == STEP), None)

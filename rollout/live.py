@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rollout import pulumi_cli
 from rollout.errors import RolloutError
 from rollout.rollback import rollback
+from rollout.rollback_files import comes_back
 from rollout.verify import verify
 
 if TYPE_CHECKING:
@@ -52,9 +53,14 @@ class LiveWorld:
         """See `World`."""
         time.sleep(seconds)
 
-    def weight(self) -> int:
-        """See `World`."""
-        return self._model.weights[self.canary]
+    def configured(self) -> tuple[str, int]:
+        """See `World`.
+
+        Raises:
+            RolloutError: the config is not valid now.
+        """
+        self.stack.refresh()
+        return self._model.stable, self._model.weights.get(self.canary, 0)
 
     def step(self, weight: int, message: str) -> None:
         """See `World`.
@@ -77,7 +83,11 @@ class LiveWorld:
 
     def roll_back(self) -> bool:
         """See `World`."""
-        return rollback(self.stack, self.api, self._model, time.monotonic(), self.say)
+        model = self._model
+        done = rollback(self.stack, self.api, model, time.monotonic(), self.say)
+        if self.commits is None and (back := comes_back(self.stack, model)):
+            self.say(f"Commit and push {self.stack.file.name}{back}")
+        return done
 
     def measured(self, version: str, start: float, end: float) -> Measured:
         """See `World`."""
@@ -102,14 +112,17 @@ class LiveWorld:
             self.commits.commit(message)
 
     def _apply(self, text: str, message: str) -> None:
-        before = self.stack.file.read_text()
+        file = self.stack.file
+        before = file.read_text()
         self.stack.write(text)
         try:
             _refuse_more_than_weights(self.stack)
         except RolloutError:
-            self.stack.write(before)
+            if file.read_text() == text:  # else it is somebody else's by now
+                self.stack.write(before)
             raise
-        pulumi_cli.up(self.stack, message)
+        if file.read_text() == text:
+            pulumi_cli.up(self.stack, message)
 
 
 def _refuse_more_than_weights(stack: Stack) -> None:

@@ -1,7 +1,8 @@
 """A canary step by step from nothing to everything: each step recorded, verified, soaked, judged, and then the next.
 
 Nothing is remembered but the stack's config: run again after an interruption, it takes the weight that stands there,
-soaks and judges that, and goes on. The journal is for people, and for the stable version's figures at the last step,
+soaks and judges that, and goes on. While it runs, whoever else writes another weight there, as `rollback` does, has the
+last word: the promotion holds. The journal is for people, and for the stable version's figures at the last step,
 where it has no requests of its own any more.
 """
 
@@ -32,7 +33,20 @@ class End(IntEnum):
 
     DONE = 0
     ROLLED_BACK = 1
+    NOT_ROLLED_BACK = 2
     HELD = 3
+
+
+class _ChangedError(Exception):
+    """The config has something else than what this promotion wrote there.
+
+    Attributes:
+        weight: the canary's percentage there.
+    """
+
+    def __init__(self, message: str, weight: int) -> None:
+        super().__init__(message)
+        self.weight = weight
 
 
 class World(Protocol):
@@ -44,8 +58,8 @@ class World(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait."""
 
-    def weight(self) -> int:
-        """Return the canary's percentage in the config."""
+    def configured(self) -> tuple[str, int]:
+        """Return the stable version and the canary's percentage, as the config's file has them at this moment."""
 
     def step(self, weight: int, message: str) -> None:
         """Give the canary a percentage, in config and cluster; refuse if that would change anything but weights."""
@@ -57,7 +71,7 @@ class World(Protocol):
         """Wait for all proxies."""
 
     def roll_back(self) -> bool:
-        """Give the stable version everything; whether that was done and recorded."""
+        """Give the stable version everything; whether every proxy has that and Pulumi has recorded it."""
 
     def commit(self, message: str) -> None:
         """Commit config and journal, where that is asked for."""
@@ -82,6 +96,7 @@ class Promotion:
         soak: seconds at each.
         patience: seconds to wait after a soak for enough requests.
         override: why limits do not hold, "" where they do.
+        config: the name of the config's file.
     """
 
     model: str
@@ -92,25 +107,48 @@ class Promotion:
     patience: float
     criteria: Criteria
     override: str = ""
+    config: str = "the config"
 
 
 def promote(plan: Promotion, world: World, log: journal.Journal) -> End:
     """Take the canary through its steps; see the module."""
+    try:
+        return _promote(plan, world, log)
+    except _ChangedError as changed:
+        if log.canary() is not None:  # a rollback may have written its end already
+            log.add(journal.HELD, world.now(), weight=changed.weight, why=str(changed))
+        world.say(f"held: {changed}")
+        return End.HELD
+
+
+def _promote(plan: Promotion, world: World, log: journal.Journal) -> End:
     if plan.canary == plan.stable:  # interrupted behind the last step, perhaps before Pulumi recorded it
         return _finish(plan, world, log)
-    current = world.weight()
-    ahead = [step for step in plan.steps if step > current]
-    for weight in [current, *ahead] if current else ahead:
-        end = _step(plan, weight, world, log)
+    weight = world.configured()[1]
+    ahead = [step for step in plan.steps if step > weight]
+    for step in [weight, *ahead] if weight else ahead:
+        _hold_if_changed(plan, weight, world)
+        end = _step(plan, step, world, log)
         if end is not None:
             return end
-    if world.weight() < WHOLE:
-        world.say(f"{plan.canary} stays at {world.weight()} %, the last of the steps")
+        weight = step
+    if weight < WHOLE:
+        world.say(f"{plan.canary} stays at {weight} %, the last of the steps")
         return End.DONE
     return _finish(plan, world, log)
 
 
+def _hold_if_changed(plan: Promotion, weight: int, world: World) -> None:
+    """Go on only while the config has what this promotion wrote there."""
+    stable, now = world.configured()
+    if stable != plan.stable:
+        raise _ChangedError(f"{stable} is the stable version in {plan.config} now: somebody else changed it", now)
+    if now != weight:
+        raise _ChangedError(f"{plan.canary} is at {now} % in {plan.config} now: somebody else changed it", now)
+
+
 def _finish(plan: Promotion, world: World, log: journal.Journal) -> End:
+    _hold_if_changed(plan, WHOLE, world)
     message = f"Make {plan.canary} the stable version of {plan.model}"
     world.finish(message)
     log.add(journal.PROMOTED, world.now(), version=plan.canary)
@@ -126,8 +164,10 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
     log.add(journal.STEP, began, version=plan.canary, weight=weight, **override)
     message = f"Give {plan.canary} of {plan.model} {weight} %"
     world.step(weight, message)
+    _hold_if_changed(plan, weight, world)
     world.commit(f"{message}\n\nBeyond the limits: {plan.override}" if plan.override else message)
     result = world.verify()
+    _hold_if_changed(plan, weight, world)
     for line in describe(result):
         world.say(f"{plan.canary} at {weight} %: {line}")
     log.add(
@@ -145,11 +185,7 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
     details = {"answer": verdict.answer.name.lower(), "headline": headline(verdict), "start": start}
     log.add(journal.GATE, world.now(), version=plan.canary, weight=weight, reasons=why, **details)
     if verdict.answer is Answer.FAIL:
-        done = world.roll_back()
-        log.add(journal.ROLLED_BACK, world.now(), version=plan.canary, recorded=done)
-        world.commit(f"Roll {plan.model} back to {plan.stable}\n\n" + "\n".join(why))
-        world.say(f"{plan.canary} of {plan.model} failed at {weight} % and is rolled back")
-        return End.ROLLED_BACK
+        return _roll_back(plan, weight, why, world, log)
     if verdict.answer is Answer.MORE:
         log.add(journal.HELD, world.now(), weight=weight, why=headline(verdict))
         world.say(
@@ -157,6 +193,21 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
         )
         return End.HELD
     return None
+
+
+def _roll_back(plan: Promotion, weight: int, why: Sequence[str], world: World, log: journal.Journal) -> End:
+    done = world.roll_back()
+    if done:
+        log.add(journal.ROLLED_BACK, world.now(), version=plan.canary, recorded=True)
+    else:
+        log.add(journal.HELD, world.now(), weight=weight, why="it failed, and the rollback is not complete")
+    world.commit(f"Roll {plan.model} back to {plan.stable}\n\n" + "\n".join(why))  # the config says so in any case
+    failed = f"{plan.canary} of {plan.model} failed at {weight} %"
+    if done:
+        world.say(f"{failed} and is rolled back")
+        return End.ROLLED_BACK
+    world.say(f"{failed} and the rollback is not complete; run: python -m rollout rollback {plan.model}")
+    return End.NOT_ROLLED_BACK
 
 
 def _soak(plan: Promotion, weight: int, start: float, world: World, log: journal.Journal) -> Verdict:
@@ -170,6 +221,7 @@ def _soak(plan: Promotion, weight: int, start: float, world: World, log: journal
         world.sleep(pause)
         now = world.now()
         try:
+            _hold_if_changed(plan, weight, world)
             canary = world.measured(plan.canary, start, now)
             stable = world.measured(plan.stable, *(baseline or (start, now)))
         except RolloutError as error:  # a Prometheus that restarts is no reason to leave a canary alone

@@ -3,18 +3,23 @@
 The order is what makes an interruption harmless. The config comes first, for that is one file and a millisecond: from
 then on whatever runs next, `pulumi up` or another rollback, leads to the same end. Then the route, past Pulumi but
 under its name, so traffic leaves within a second. Then `pulumi up`, which finds the route as it wants it.
+
+What runs already is another matter: an `up` that has read its config before gives the canary its weight back when it
+comes to the route. It holds the stack's lock, so it is waited for, and the route is moved again meanwhile.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from infra.weights import WHOLE
 from rollout import pulumi_cli, route
-from rollout.convergence import Convergence, Watch, proxies_of
+from rollout.convergence import Watch, proxies_of
 from rollout.durations import spoken
 from rollout.errors import RolloutError
 from rollout.mesh import callers
@@ -26,6 +31,10 @@ if TYPE_CHECKING:
     from rollout.stack import Stack
 
 DEADLINE: Final = 10.0  # seconds to wait for proxies before it is recorded
+LOCKED: Final = 180.0  # seconds to wait for another `up` to end
+PAUSE: Final = 3.0  # seconds between two tries
+_LOCKED: Final = ("the stack is currently locked by", "Another update is currently in progress")
+_HOLDER: Final = re.compile(r"created by (.+)")  # a backend of files names who, Pulumi Cloud does not
 
 
 def rollback(stack: Stack, api: ClusterApi, model: ModelSettings, started: float, say: Callable[[str], None]) -> bool:
@@ -55,20 +64,21 @@ def rollback(stack: Stack, api: ClusterApi, model: ModelSettings, started: float
             say(f"the route could not be moved at once, so `pulumi up` does it: {error}")
         else:
             say(f"{model.name}: {shares(live.weights)} -> {shares({model.stable: WHOLE})}")
-        watch = finding.result()
+        watch = _found(finding, say)
     try:
-        first = without_ended(api, watch.wait(weights, DEADLINE, started))
-        for line in describe(first):
-            say(line)
-        recorded = _record(stack, model, say)
+        there = _asked(api, watch, weights, say, started)
+        keep = _Keeper(api, model.name, settings.namespace, weights, say)
+        recorded = _record(stack, model, keep, say)
         if recorded:
             say(f"recorded by Pulumi after {spoken(time.monotonic() - started)}")
-        last = first if not first.stragglers else _again(api, watch, weights, say)
+        if not there or keep.disturbed:
+            there = _asked(api, watch, weights, say)
     finally:
-        watch.close()
+        if watch is not None:
+            watch.close()
     for line in _leftovers(model):
         say(line)
-    return recorded and not last.stragglers
+    return recorded and there
 
 
 def _watch(stack: Stack, api: ClusterApi, model: ModelSettings) -> Watch:
@@ -77,28 +87,106 @@ def _watch(stack: Stack, api: ClusterApi, model: ModelSettings) -> Watch:
     return watch
 
 
-def _record(stack: Stack, model: ModelSettings, say: Callable[[str], None]) -> bool:
-    from rollout.review_weights import breaches
-
+def _found(finding: Future[Watch], say: Callable[[str], None]) -> Watch | None:
+    """The proxies, or None where nobody can say which there are: what remains to be done is done without them."""
     try:
-        if beyond := breaches(pulumi_cli.preview(stack)):
-            names = ", ".join(dict.fromkeys(breach.change.name for breach in beyond))
-            say(
-                f"not recorded, for `pulumi up` would change more than weights: {names}. Look at it, and run: pulumi up"
-            )
-            return False
-        pulumi_cli.up(stack, f"roll back {model.name} to {model.stable}")
+        return finding.result()
     except RolloutError as error:
-        say(f"not recorded; run `python -m rollout rollback {model.name}` again: {error}")
+        say(f"the proxies cannot be asked: {error}")
+        return None
+
+
+def _asked(
+    api: ClusterApi,
+    watch: Watch | None,
+    weights: dict[str, int],
+    say: Callable[[str], None],
+    started: float | None = None,
+) -> bool:
+    """Whether every proxy has the weights, after waiting for them; False where they cannot be asked."""
+    if watch is None:
         return False
-    return True
-
-
-def _again(api: ClusterApi, watch: Watch, weights: dict[str, int], say: Callable[[str], None]) -> Convergence:
-    result = without_ended(api, watch.wait(weights, DEADLINE))
+    try:
+        result = without_ended(api, watch.wait(weights, DEADLINE, started))
+    except RolloutError as error:
+        say(f"the proxies cannot be asked: {error}")
+        return False
     for line in describe(result):
         say(line)
-    return result
+    return not result.stragglers
+
+
+@dataclass
+class _Keeper:
+    """Keeps a route where it was moved to, until Pulumi has recorded it.
+
+    Attributes:
+        disturbed: whether the route may have been elsewhere since.
+        told: what was wrong when it was last looked at.
+    """
+
+    api: ClusterApi
+    model: str
+    namespace: str
+    weights: Mapping[str, int]
+    say: Callable[[str], None]
+    disturbed: bool = False
+    told: str = ""
+
+    def look(self) -> None:
+        """Move the route again where it is elsewhere."""
+        expected = _given(self.weights)
+        try:
+            live = route.read(self.api, self.model, self.namespace)
+            if _given(live.weights) == expected:
+                return
+            route.move(self.api, live, self.weights)
+        except RolloutError as error:
+            if str(error) != self.told:
+                self.say(f"the route could not be looked at and moved again: {error}")
+            self.told = str(error)
+        else:
+            self.disturbed = True
+            self.say(f"the route had {shares(live.weights)} meanwhile, and is moved again to {shares(expected)}")
+
+
+def _given(weights: Mapping[str, int]) -> dict[str, int]:
+    return {version: weight for version, weight in weights.items() if weight}
+
+
+def _record(stack: Stack, model: ModelSettings, keep: _Keeper, say: Callable[[str], None]) -> bool:
+    """Have Pulumi record it; wait for another `up` that runs. Whether it is recorded."""
+    from rollout.review_weights import breaches
+
+    give_up, told = time.monotonic() + LOCKED, ""
+    while True:
+        try:
+            beyond = breaches(pulumi_cli.preview(stack))
+            if not beyond:
+                pulumi_cli.up(stack, f"roll back {model.name} to {model.stable}")
+                return True
+            names = ", ".join(dict.fromkeys(breach.change.name for breach in beyond))
+            why = f", for `pulumi up` would change more than weights: {names}. Look at it, and run: pulumi up"
+            locked = told  # while another `up` runs its work is half done, so there may be more now than at its end
+        except RolloutError as error:
+            why, locked = f"; run `python -m rollout rollback {model.name}` again: {error}", _locked(str(error))
+        keep.look()
+        if not locked or time.monotonic() >= give_up:
+            say(f"not recorded{why}")
+            return False
+        keep.disturbed = True
+        if locked != told:
+            say(f"{locked}: waits {spoken(LOCKED)} at most. If that was killed, run in another shell: pulumi cancel")
+        told = locked
+        time.sleep(PAUSE)
+
+
+def _locked(error: str) -> str:
+    """Who has the stack's lock, by what Pulumi said; "" where that is not what was wrong."""
+    if not any(sign in error for sign in _LOCKED):
+        return ""
+    holders = _HOLDER.findall(error)
+    return f"the stack is locked by {' and '.join(holders)}" if holders else "another update of the stack is running"
 
 
 def _leftovers(model: ModelSettings) -> list[str]:

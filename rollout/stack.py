@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from infra import naming
 from rollout.errors import RolloutError
 from rollout.stack_file import drop, load, put
@@ -45,11 +47,19 @@ class Stack:
         """
         return self.read(self._text())
 
+    def refresh(self) -> None:
+        """Have `settings` read the file again when they are next asked for."""
+        self.__dict__.pop("settings", None)
+
     def read(self, text: str) -> Settings:
         """Check a text of the config's file; see `settings`."""
         from infra.settings import SettingsError, parse
 
-        values = self._defaults | ((load(text) or {}).get("config") or {})
+        try:
+            content = load(text)
+        except yaml.YAMLError as error:
+            raise RolloutError(f"{self.file.name} is no YAML: {error}") from error
+        values = self._defaults | ((content.get("config") if isinstance(content, dict) else None) or {})
         plain = {key: _text(value) for key, value in values.items() if not _is_secret(value)}
         try:
             return parse(plain, project=naming.PROJECT, stack=self.name)
@@ -115,7 +125,7 @@ class Stack:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        self.__dict__.pop("settings", None)
+        self.refresh()
 
     def _text(self) -> str:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,9 @@ class Played:
         self.stragglers = 0
         self.unreadable = 0.0  # seconds from the start
         self.killed_at: int | None = None
+        self.stuck = False  # a rollback leads nowhere
+        self.meanwhile: dict[str, Callable[[], None]] = {}  # what somebody else does, once, and when
+        self.committed: list[str] = []
 
     def now(self) -> float:
         return self.time
@@ -53,9 +56,19 @@ class Played:
             requests = int(self.dice.poisson(self.rate * weight / 100 * seconds))
             errors, slow = (int(self.dice.binomial(requests, ratio)) for ratio in self.bad[version])
             self.traffic.append((self.time, version, requests, errors, slow))
+        self.somebody("soak")
 
-    def weight(self) -> int:
-        return self.config["v2"]
+    def somebody(self, moment: str) -> None:
+        self.meanwhile.pop(moment, lambda: None)()
+
+    def roll_back_by_hand(self) -> None:
+        self.config = {"v1": 100, "v2": 0}
+
+    def promote_by_hand(self) -> None:
+        self.config, self.stable = {"v1": 0, "v2": 100}, "v2"
+
+    def configured(self) -> tuple[str, int]:
+        return self.stable, self.config["v2"]
 
     def step(self, weight: int, message: str) -> None:
         self.config = {"v1": 100 - weight, "v2": weight}
@@ -63,6 +76,7 @@ class Played:
         if weight == self.killed_at:
             self.killed_at = None
             raise KeyboardInterrupt
+        self.somebody("step")
 
     def finish(self, message: str) -> None:
         self.stable = "v2"
@@ -70,16 +84,18 @@ class Played:
 
     def verify(self) -> Convergence:
         answers = {Pod("callers", f"c{number}"): Said(self.config, seconds=0.4) for number in range(3)}
+        self.somebody("verify")
         behind = {Pod("callers", f"b{number}"): Said({"v1": 100}) for number in range(self.stragglers)}
         return Convergence(self.config, answers | behind)
 
     def roll_back(self) -> bool:
-        self.config = {"v1": 100, "v2": 0}
         self.done.append("rolled back")
-        return True
+        if not self.stuck:
+            self.config = {"v1": 100, "v2": 0}
+        return not self.stuck
 
     def commit(self, message: str) -> None:
-        pass
+        self.committed.append(message)
 
     def measured(self, version: str, start: float, end: float) -> Measured:
         if self.time < 1_000_000 + self.unreadable:
@@ -92,6 +108,8 @@ class Played:
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+        if line.endswith(" s: pass"):
+            self.somebody(f"passed {self.config['v2']}")
 
     def progress(self, line: str) -> None:
         pass
@@ -128,6 +146,19 @@ def test_a_bad_canary_is_rolled_back_before_it_has_more_than_its_first_step(
     assert (gate["answer"], end["event"]) == ("fail", journal.ROLLED_BACK)
 
 
+def test_a_rollback_that_is_not_complete_is_not_told_as_one(log: Journal) -> None:
+    world = Played(errors=0.05)
+    world.stuck = True
+    end = promote(PLAN, world, log)
+    assert (end, int(end)) == (End.NOT_ROLLED_BACK, 2)
+    assert world.lines[-1] == (
+        "v2 of half-plus failed at 5 % and the rollback is not complete; run: python -m rollout rollback half-plus"
+    )
+    last = log.last()[-1]
+    assert (last["event"], last["why"]) == (journal.HELD, "it failed, and the rollback is not complete")
+    assert log.canary() == "v2"
+
+
 def test_without_traffic_it_waits_and_then_holds(log: Journal) -> None:
     world = Played(rate=0)
     assert promote(PLAN, world, log) is End.HELD
@@ -149,6 +180,21 @@ def test_figures_that_cannot_be_read_for_a_while_are_waited_for(log: Journal) ->
     assert world.config == {"v1": 95, "v2": 5}
 
 
+def test_a_config_that_somebody_is_writing_is_read_again_at_the_next_look(log: Journal) -> None:
+    class Edited(Played):
+        looks = 0
+
+        def configured(self) -> tuple[str, int]:
+            self.looks += self.time > 1_000_000
+            if self.looks == 2:
+                raise RolloutError("Pulumi.dev.yaml is no YAML")
+            return super().configured()
+
+    world = Edited()
+    assert promote(PLAN, world, log) is End.DONE
+    assert "v2 at 5 %: Pulumi.dev.yaml is no YAML" in world.lines
+
+
 def test_a_proxy_that_is_behind_holds_it_before_the_soak(log: Journal) -> None:
     world = Played()
     world.stragglers = 1
@@ -168,8 +214,50 @@ def test_interrupted_it_goes_on_from_what_the_config_says(log: Journal) -> None:
 
 def test_interrupted_after_its_last_step_it_is_recorded_once_more(log: Journal) -> None:
     world = Played(weight=100)
+    world.stable = "v2"
     assert promote(replace(PLAN, stable="v2"), world, log) is End.DONE
     assert world.done == ["Make v2 the stable version of half-plus"]
+
+
+@pytest.mark.parametrize("moment", ["step", "verify", "soak", "passed 25"])
+def test_a_rollback_in_another_shell_is_not_undone(log: Journal, moment: str) -> None:
+    world = Played(weight=25)
+    world.meanwhile[moment] = world.roll_back_by_hand
+    assert promote(replace(PLAN, config="Pulumi.dev.yaml"), world, log) is End.HELD
+    assert weights(world) == ["25 %"]
+    assert world.config == {"v1": 100, "v2": 0}
+    assert world.committed == ([] if moment == "step" else ["Give v2 of half-plus 25 %"])
+    assert (world.time == 1_000_000) is (moment in {"step", "verify"})
+    why = "v2 is at 0 % in Pulumi.dev.yaml now: somebody else changed it"
+    assert world.lines[-1] == f"held: {why}"
+    assert [log.last()[-1][key] for key in ("event", "weight", "why")] == [journal.HELD, 0, why]
+
+
+def test_a_rollback_after_the_last_step_leaves_the_stable_version_stable(log: Journal) -> None:
+    world = Played(weight=50)
+    world.meanwhile["passed 100"] = world.roll_back_by_hand
+    assert promote(PLAN, world, log) is End.HELD
+    assert (world.stable, world.config) == ("v1", {"v1": 100, "v2": 0})
+
+
+def test_a_canary_that_somebody_made_stable_is_given_no_further_step(log: Journal) -> None:
+    world = Played(weight=25)
+    world.meanwhile["soak"] = world.promote_by_hand
+    assert promote(PLAN, world, log) is End.HELD
+    assert weights(world) == ["25 %"]
+    assert "v2 is the stable version in the config now" in world.lines[-1]
+
+
+def test_a_rollout_that_a_rollback_has_ended_in_the_journal_is_not_held_in_it_again(log: Journal) -> None:
+    world = Played(weight=25)
+
+    def roll_back() -> None:
+        world.roll_back_by_hand()
+        log.add(journal.ROLLED_BACK, world.now(), version="v2", recorded=True)
+
+    world.meanwhile["soak"] = roll_back
+    assert promote(PLAN, world, log) is End.HELD
+    assert [event["event"] for event in log.last()] == [journal.STEP, journal.CONVERGED, journal.ROLLED_BACK]
 
 
 def test_at_the_last_step_the_stable_version_is_known_by_the_step_before(log: Journal) -> None:

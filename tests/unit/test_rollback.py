@@ -1,4 +1,4 @@
-"""The route is moved in Pulumi's name, whole, and an interruption leaves nothing that the next run does not finish."""
+"""A rollback comes to its end whatever is in its way, and an interruption leaves what the next run finishes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 from rollout import pulumi_cli, route
 from rollout import rollback as command
 from rollout.cluster_api import ApiError, ClusterApi
-from rollout.convergence import Convergence, Watch
 from rollout.errors import RolloutError
-from rollout.mesh import Pod, Proxy, callers
+from rollout.mesh import Pod, Proxy
+from rollout.review_plan import Change, Plan
 from rollout.rollback import rollback
 from rollout.stack import Stack
-from rollout.verify import describe, without_ended
 
 ROOT = Path(__file__).parents[2]
 HOST = "half-plus.models.svc.cluster.local"
+MORE = Plan((Change("urn:pulumi:local::tfserving-mesh::kubernetes:apps/v1:Deployment::half-plus-v3", "create"),))
 MANAGER = "pulumi-kubernetes-1a2b3c4d"
 
 
@@ -71,9 +71,10 @@ VIRTUAL_SERVICE: dict[str, Any] = {
 class Api(ClusterApi):
     """A cluster of one route and two callers."""
 
-    def __init__(self, *, refuses: int = 0, conflicts: int = 0) -> None:
+    def __init__(self, *, refuses: int = 0, conflicts: int = 0, lists: int | None = None) -> None:
         self.live = copy.deepcopy(VIRTUAL_SERVICE)
         self.refuses, self.conflicts = refuses, conflicts
+        self.lists = lists  # how often pods can be listed; None is always
         self.applied: list[tuple[str, Mapping[str, Any]]] = []
 
     def get(self, path: str, **_query: str) -> dict[str, Any]:
@@ -82,6 +83,10 @@ class Api(ClusterApi):
 
     def items(self, path: str, **_query: str) -> list[dict[str, Any]]:
         assert path == "/api/v1/pods"
+        if self.lists == 0:
+            raise ApiError(403, "GET /api/v1/pods was answered 403: pods is forbidden")
+        if self.lists is not None:
+            self.lists -= 1
 
         def pod(namespace: str, name: str, *containers: str, **more: Any) -> dict[str, Any]:
             spec = {"containers": [{"name": each} for each in containers], **more}
@@ -134,8 +139,6 @@ def stack(tmp_path: Path) -> Stack:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Any:
     """Roll back with Pulumi played; what was said, and done."""
-    from rollout.review_plan import Plan
-
     monkeypatch.setattr(command, "proxies_of", lambda api, *_: [Live(api, "new"), Live(api, "old")])
     monkeypatch.setattr(pulumi_cli, "preview", lambda _: Plan())
 
@@ -145,39 +148,6 @@ def run(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Any:
         return rollback(stack, api, stack.model(None), time.monotonic(), said.append), said
 
     return run
-
-
-def test_the_whole_of_what_pulumi_owns_is_applied_in_its_name_and_nothing_of_others() -> None:
-    api = Api()
-    route.move(api, route.read(api, "half-plus", "models"), {"v1": 100, "v2": 0})
-    ((manager, manifest),) = api.applied
-    assert manager == MANAGER
-    assert manifest["metadata"]["labels"] == {"app": "half-plus"}
-    assert manifest["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
-    assert "managedFields" not in manifest["metadata"]
-    expected = copy.deepcopy(VIRTUAL_SERVICE["spec"])
-    for rule in expected["http"][1:]:
-        rule["route"] = destinations(v1=100, v2=0)
-    assert manifest["spec"] == expected
-
-
-def test_a_route_that_changed_meanwhile_is_read_again() -> None:
-    api = Api(conflicts=1)
-    route.move(api, route.read(api, "half-plus", "models"), {"v1": 100})
-    assert api.applied[0][1]["metadata"]["resourceVersion"] == "8"
-
-
-def test_a_route_of_somebody_elses_is_left_alone() -> None:
-    api = Api()
-    api.live["metadata"]["managedFields"].pop(0)
-    with pytest.raises(RolloutError, match="not applied by Pulumi"):
-        route.move(api, route.read(api, "half-plus", "models"), {"v1": 100})
-    assert api.applied == []
-
-
-def test_a_version_that_the_route_does_not_list_gets_nothing() -> None:
-    with pytest.raises(RolloutError, match="the route has no v3; it has v1, v2"):
-        route.read(Api(), "half-plus", "models").moved({"v3": 100})
 
 
 def test_a_rollback_moves_the_route_and_then_records_it(run: Any, stack: Stack) -> None:
@@ -206,6 +176,124 @@ def test_a_route_that_may_not_be_patched_is_left_to_pulumi(run: Any, monkeypatch
     assert said[-1].startswith("2 of 2 proxies have v1 100 %")
 
 
+@pytest.mark.parametrize("refuses", [0, 403])
+def test_pods_that_cannot_be_listed_do_not_keep_a_rollback_from_its_end(run: Any, refuses: int) -> None:
+    ups: list[str] = []
+    done, said = run(Api(lists=0, refuses=refuses), lambda stack, _: ups.append(stack.file.read_text()))
+    assert not done
+    assert len(ups) == 1
+    assert "v2Weight: 0" in ups[0]
+    assert "the proxies cannot be asked: GET /api/v1/pods was answered 403: pods is forbidden" in said
+    assert said[-1].startswith("recorded by Pulumi after ")
+
+
+def test_pods_that_can_no_longer_be_listed_while_proxies_are_waited_for_do_not_either(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Live):
+        def weights(self, _host: str) -> dict[str, int] | None:
+            raise RolloutError("does not answer")
+
+    monkeypatch.setattr(command, "DEADLINE", 0.1)
+    monkeypatch.setattr(command, "proxies_of", lambda api, *_: [Silent(api, "new")])
+    ups: list[str] = []
+    done, said = run(Api(lists=1), lambda _, message: ups.append(message))
+    assert not done
+    assert ups == ["roll back half-plus to v1"]
+    asked, recorded, again = said[1:]
+    assert asked == again == "the proxies cannot be asked: GET /api/v1/pods was answered 403: pods is forbidden"
+    assert recorded.startswith("recorded by Pulumi after ")
+
+
+HELD_BY = "carol@ci (pid 42) at 2026-11-28T09:00:00Z"
+LOCKS = {
+    f"the stack is locked by {HELD_BY}": (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the "
+        f"lock file with `pulumi cancel`.\n  file:///state/locks/1.json: created by {HELD_BY}"
+    ),
+    "another update of the stack is running": "error: [409] Conflict: Another update is currently in progress.",
+}
+
+
+class OtherUp:
+    """Another `pulumi up`, begun before the rollback: it has the lock for some tries, and moves the route in one."""
+
+    def __init__(self, api: Api, error: str, tries: float, moves_in: int) -> None:
+        self.api, self.error, self.tries, self.moves_in = api, error, tries, moves_in
+        self.seen: list[dict[str, int]] = []
+
+    def __call__(self, _stack: Stack, _message: str) -> None:
+        self.seen.append(self.api.split())
+        if len(self.seen) == self.moves_in:
+            for rule in self.api.live["spec"]["http"][1:]:
+                rule["route"] = destinations(v1=75, v2=25)
+        if len(self.seen) <= self.tries:
+            raise RolloutError(f"pulumi up failed:\n{self.error}")
+
+
+@pytest.mark.parametrize(("holder", "error"), LOCKS.items())
+def test_another_up_that_brings_the_canary_back_is_waited_for_and_does_not_keep_it(
+    run: Any, monkeypatch: pytest.MonkeyPatch, holder: str, error: str
+) -> None:
+    monkeypatch.setattr(command, "PAUSE", 0)
+    api = Api()
+    other = OtherUp(api, error, tries=3, moves_in=2)
+    done, said = run(api, other)
+    assert done
+    assert other.seen == [{"v1": 100}] * 4
+    told = [line for line in said if line.startswith(holder)]
+    assert told == [f"{holder}: waits 3 min at most. If that was killed, run in another shell: pulumi cancel"]
+    assert "the route had v1 75 %, v2 25 % meanwhile, and is moved again to v1 100 %" in said
+    assert said[-2].startswith("recorded by Pulumi after ")
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_when_another_up_has_ended_the_proxies_are_asked_once_more(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "PAUSE", 0)
+    api = Api()
+    done, said = run(api, OtherUp(api, next(iter(LOCKS.values())), tries=1, moves_in=0))
+    assert done
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_what_another_up_has_half_done_is_no_reason_to_leave_the_route_alone(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = iter([Plan(), MORE, MORE, Plan()])
+    monkeypatch.setattr(pulumi_cli, "preview", lambda _: next(plans))
+    monkeypatch.setattr(command, "PAUSE", 0)
+    api = Api()
+    other = OtherUp(api, next(iter(LOCKS.values())), tries=1, moves_in=1)
+    done, said = run(api, other)
+    assert done
+    assert next(plans, None) is None
+    assert len(other.seen) == 2
+    assert not any("more than weights" in line for line in said)
+
+
+def test_an_up_that_does_not_end_is_not_waited_for_for_ever_and_the_route_is_looked_at_last(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "LOCKED", 0)
+    api = Api()
+    other = OtherUp(api, next(iter(LOCKS.values())), tries=float("inf"), moves_in=1)
+    done, said = run(api, other)
+    assert not done
+    assert len(other.seen) == 1
+    assert api.split() == {"v1": 100}
+    assert any("not recorded; run `python -m rollout rollback half-plus` again: " in line for line in said)
+    assert said[-1].startswith("2 of 2 proxies have v1 100 %")
+
+
+def test_an_up_that_fails_for_another_reason_is_not_tried_again(run: Any) -> None:
+    api = Api()
+    other = OtherUp(api, "error: the program has a fault", tries=float("inf"), moves_in=0)
+    done, said = run(api, other)
+    assert not done
+    assert len(other.seen) == 1
+    assert "the program has a fault" in said[-1]
+
+
 def test_killed_before_the_route_is_moved_the_config_already_says_it(
     run: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,10 +307,7 @@ def test_killed_before_the_route_is_moved_the_config_already_says_it(
 
 
 def test_an_up_that_would_change_more_is_not_made(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rollout.review_plan import Change, Plan
-
-    more = Change("urn:pulumi:local::tfserving-mesh::kubernetes:apps/v1:Deployment::half-plus-v3", "create")
-    monkeypatch.setattr(pulumi_cli, "preview", lambda _: Plan((more,)))
+    monkeypatch.setattr(pulumi_cli, "preview", lambda _: MORE)
     ups: list[str] = []
     api = Api()
     done, said = run(api, lambda _, message: ups.append(message))
@@ -230,50 +315,3 @@ def test_an_up_that_would_change_more_is_not_made(run: Any, monkeypatch: pytest.
     assert ups == []
     assert api.split() == {"v1": 100}
     assert "would change more than weights: half-plus-v3" in said[-1]
-
-
-def test_a_proxy_that_is_behind_is_named_and_the_others_time_is_given() -> None:
-    api = Api()
-    api.live["spec"]["http"][1]["route"] = destinations(v1=100, v2=0)
-    watch = Watch([Live(api, "new"), Live(api, "cut", {"v1": 50, "v2": 50})], "half-plus", "models")
-    result = watch.wait({"v1": 100, "v2": 0}, 0.3)
-    watch.close()
-    assert list(result.stragglers) == [Pod("callers", "cut")]
-    assert result.seconds < 0.3
-    lines = describe(result)
-    assert lines[0].startswith("1 of 2 proxies have v1 100 %")
-    assert lines[1] == "  behind: callers/cut has v1 50 %, v2 50 %"
-
-
-def test_a_pod_that_ended_is_not_waited_for() -> None:
-    class Silent(Proxy):
-        def weights(self, _host: str) -> dict[str, int] | None:
-            raise RolloutError("gone")
-
-    api = Api()
-    watch = Watch([Silent(api, Pod("callers", "ended")), Silent(api, Pod("callers", "old"))], "half-plus", "models")
-    result = without_ended(api, watch.wait({"v1": 100}, 0.1))
-    assert list(result.stragglers) == [Pod("callers", "old")]
-    assert "behind: callers/old does not answer: gone" in describe(result)[1]
-
-
-def test_a_proxy_without_the_route_is_no_caller() -> None:
-    class Elsewhere(Proxy):
-        def weights(self, _host: str) -> dict[str, int] | None:
-            return None
-
-    watch = Watch([Elsewhere(Api(), Pod("a", "b"))], "half-plus", "models")
-    result = watch.wait({"v1": 100}, 5)
-    assert result == Convergence({"v1": 100}, {}, (Pod("a", "b"),))
-    assert describe(result) == ["no proxy has a route for the model, so nobody in the mesh can call it"]
-
-
-def test_callers_are_those_with_a_proxy_and_the_rest_is_named() -> None:
-    found = callers(Api())
-    assert found.sidecars == (Pod("callers", "new"), Pod("callers", "old"))
-    assert found.gateways == (Pod("istio-system", "ingress"),)
-    assert found.outside == {"batch/plain": 1}
-    assert found.revisions == {
-        "1-31-0": {"callers/new": 1},
-        "default": {"callers/old": 1, "istio-system/ingress": 1},
-    }
