@@ -110,7 +110,7 @@ class _Interruptions:
     """
 
     def __init__(self) -> None:
-        self._heard = False
+        self._heard = self._told = False
         self._process: subprocess.Popen[str] | None = None
         self._before: dict[int, Any] = {}
 
@@ -132,18 +132,23 @@ class _Interruptions:
             KeyboardInterrupt: it was interrupted, and has ended.
         """
         self._process = process
-        if self._heard:
-            process.send_signal(signal.SIGINT)
+        if self._heard and not self._told:  # while it was started
+            self._tell()
         stdout, stderr = process.communicate()
         if self._heard:
             raise KeyboardInterrupt
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
+    def _tell(self) -> None:
+        if self._process is not None:
+            self._told = True
+            self._process.send_signal(signal.SIGINT)
+
     def _hear(self, number: int, _frame: object) -> None:
         first, self._heard = not self._heard, True
         # A terminal that closes says so more than once, which is nobody's wish to end at once.
-        if self._process is not None and (first or number == signal.SIGINT):
-            self._process.send_signal(signal.SIGINT)
+        if first or number == signal.SIGINT:
+            self._tell()
         if first:
             with suppress(OSError):  # the terminal may be gone
                 print(_WAITING, file=sys.stderr, flush=True)
