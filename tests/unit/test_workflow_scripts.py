@@ -6,14 +6,15 @@ import re
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from tests.unit.local_server import served
 
 SCRIPTS = Path(__file__).parents[2] / ".github" / "scripts"
 REPOSITORY = "/repos/team/mesh"
@@ -91,14 +92,8 @@ def github() -> Iterator[GitHub]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Handler) as state.address:
+        yield state
 
 
 def _script(github: GitHub, name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
