@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from sandbox.errors import SandboxError
 from sandbox.recovery import abandoned_locks, stale_release_records, unfinished
@@ -36,11 +39,22 @@ def deploy(state: State) -> None:
     run(["pulumi", "stack", "select", "--create", stack], state, variables, quiet=True)
     _recover(state, variables, stack)
     run(["pulumi", "up", "--yes", "--skip-preview", "--stack", stack], state, variables)
-    run(["kubectl", "apply", "--server-side", "-f", str(CALLER_MANIFEST)], state, variables, quiet=True)
+    exported = outputs(state, variables)
+    manifest = state.root / CALLER_MANIFEST.name
+    manifest.write_text(caller(exported["rootCertificate"]))
+    run(["kubectl", "apply", "--server-side", "-f", str(manifest)], state, variables, quiet=True)
     wait = ["kubectl", "-n", "callers", "rollout", "status", "deployment/caller", "--timeout=120s"]
     run(wait, state, variables, quiet=True)
     os.environ["KUBECONFIG"] = variables["KUBECONFIG"]
-    tour.show(outputs(state, variables))
+    tour.show(exported)
+
+
+def caller(root: str) -> str:
+    """Return the calling pod's manifest. A mesh with another root makes it anew: its proxy would trust the former one."""
+    namespace, deployment = yaml.safe_load_all(CALLER_MANIFEST.read_text())
+    digest = hashlib.sha256(root.encode()).hexdigest()[:16]
+    deployment["spec"]["template"]["metadata"]["annotations"] = {f"{PROJECT}/root": digest}
+    return yaml.safe_dump_all([namespace, deployment], sort_keys=False)
 
 
 def _recover(state: State, variables: dict[str, str], stack: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from sandbox import environment, external, lifecycle, materials, network, node, node_config, status
+from sandbox import environment, external, lifecycle, materials, network, node, node_config, stack, status
 from sandbox.errors import SandboxError
 from sandbox.paths import CHECKOUT
 from sandbox.progress import Step, run_steps
@@ -214,6 +214,13 @@ def test_a_rebuilt_image_restarts_the_pods_that_run_its_former_self_and_no_other
     ]
     assert node.former(pods, [serving, proxy]) == {"models": ["short", "sidecar"]}
     assert node.former(pods, []) == {}
+
+
+def test_the_calling_pod_is_made_anew_for_a_mesh_with_another_root_and_for_no_other_reason() -> None:
+    first, again, other = (stack.caller(root) for root in ("one", "one", "two"))
+    assert first == again
+    assert first != other
+    assert [each["kind"] for each in yaml.safe_load_all(first)] == ["Namespace", "Deployment"]
 
 
 def test_a_state_folder_that_somebody_removed_does_not_stop_down(
