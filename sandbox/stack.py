@@ -50,7 +50,7 @@ def deploy(state: State) -> None:
 
 
 def caller(root: str) -> str:
-    """Return the calling pod's manifest. A mesh with another root makes it anew: its proxy would trust the former one."""
+    """Return the calling pod's manifest; another root makes the pod anew, for its proxy trusts the former one."""
     namespace, deployment = yaml.safe_load_all(CALLER_MANIFEST.read_text())
     digest = hashlib.sha256(root.encode()).hexdigest()[:16]
     deployment["spec"]["template"]["metadata"]["annotations"] = {f"{PROJECT}/root": digest}
