@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from sandbox.paths import CHECKOUT
 from sandbox.pulumi_env import Tools
-from tests.engine.conftest import Project
+from tests.engine.conftest import STACK, Project
 
 pytestmark = pytest.mark.engine
 
@@ -47,6 +50,17 @@ DYNAMIC = """
             super().__init__(Slow(), name, {"seconds": linger, "folder": os.getcwd()})
 
     SlowResource("slow")
+"""
+
+STEP = """
+    import sys
+    from pathlib import Path
+
+    from rollout.pulumi_cli import up
+    from rollout.stack import Stack
+
+    folder, name = Path(sys.argv[1]), sys.argv[2]
+    up(Stack(name, folder, folder / f"Pulumi.{name}.yaml"), "a step")
 """
 
 
@@ -100,6 +114,25 @@ def test_a_cancelled_run_ends_soon_and_the_next_goes_on(
     outcome = project.up()
     assert outcome.changes == {"create": 1}, "the resource made before the cancellation is kept"
     assert outcome.errors == []
+
+
+def test_a_rollouts_step_that_is_interrupted_leaves_no_lock(project: Project) -> None:
+    project.program(PROGRAM)
+    step = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(STEP), str(project.folder), STACK],
+        cwd=CHECKOUT,
+        env=project.environ | {"LINGER": "300"},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for("the program's middle", lambda: (project.folder / "reached").exists() or step.poll() is not None)
+    os.killpg(step.pid, signal.SIGINT)  # as a terminal does it
+    _, stderr = step.communicate(timeout=30)
+    assert "waiting for pulumi to end" in stderr
+    assert left_over(project) == []
+    assert project.up().changes == {"create": 1}
 
 
 def test_a_killed_run_leaves_a_lock_that_names_it_and_cancel_removes(
