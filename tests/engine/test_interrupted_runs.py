@@ -119,7 +119,8 @@ def test_a_cancelled_run_ends_soon_and_the_next_goes_on(
 def test_a_rollouts_step_that_is_interrupted_leaves_no_lock(project: Project) -> None:
     project.program(PROGRAM)
     step = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(STEP), str(project.folder), STACK],
+        # What runs in the background may have been started deaf to it, and all that it starts.
+        ["env", "--default-signal=INT", sys.executable, "-c", textwrap.dedent(STEP), str(project.folder), STACK],
         cwd=CHECKOUT,
         env=project.environ | {"LINGER": "300"},
         stdin=subprocess.DEVNULL,

@@ -74,6 +74,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+# What runs in the background may have been started deaf to these, and all that it starts.
+HEARING = ("env", "--default-signal=INT,HUP,TERM")
+
+
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command in a session of its own, and wait until its Pulumi runs."""
@@ -82,7 +86,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def begin(*before: str) -> subprocess.Popen[str]:
         path = f"{fake(tmp_path, PULUMI)}:{os.environ['PATH']}"
         process = subprocess.Popen(
-            [*before, sys.executable, "-c", textwrap.dedent(COMMAND)],
+            [*HEARING, *before, sys.executable, "-c", textwrap.dedent(COMMAND)],
             cwd=tmp_path,
             env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
