@@ -281,7 +281,7 @@ def test_a_refusal_by_grpc_is_resource_exhausted(start: Start) -> None:
 
 
 def test_the_filter_of_a_global_limit_that_the_page_shows_is_a_good_one(certificates: Path, tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    block, policy = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (patch,) = yaml.safe_load(block)["spec"]["configPatches"]
     whole = bootstrap(free_ports(), certificates, [patch["patch"]["value"]])
     service = patch["patch"]["value"]["typed_config"]["rate_limit_service"]["grpc_service"]["envoy_grpc"]
@@ -291,3 +291,7 @@ def test_the_filter_of_a_global_limit_that_the_page_shows_is_a_good_one(certific
     command = [str(envoy_program()), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+    _, port, _, host = service["cluster_name"].split("|")
+    (way_out,) = yaml.safe_load(policy)["spec"]["egress"]
+    assert way_out["ports"] == [{"protocol": "TCP", "port": int(port)}]
+    assert host.split(".")[1] in str(way_out["to"])
