@@ -146,15 +146,22 @@ def _hold_if_changed(plan: Promotion, weight: int, world: World) -> None:
     """Go on only while the config has what this promotion wrote there."""
     stable, now = world.configured()
     if stable != plan.stable:
-        raise _ChangedError(f"{stable} is the stable version in {plan.config} now: somebody else changed it", now)
+        raise _other_stable(stable, now, plan)
     if now != weight:
         raise _ChangedError(f"{plan.canary} is at {now} % in {plan.config} now: somebody else changed it", now)
+
+
+def _other_stable(stable: str, weight: int, plan: Promotion) -> _ChangedError:
+    return _ChangedError(f"{stable} is the stable version in {plan.config} now: somebody else changed it", weight)
 
 
 def _finish(plan: Promotion, world: World, log: journal.Journal) -> End:
     _hold_if_changed(plan, WHOLE, world)
     message = f"Make {plan.canary} the stable version of {plan.model}"
     world.finish(message)
+    stable, now = world.configured()
+    if stable != plan.canary:
+        raise _other_stable(stable, now, plan)
     log.add(journal.PROMOTED, world.now(), version=plan.canary)
     world.commit(message)
     world.say(f"{plan.canary} is the stable version of {plan.model}")
@@ -187,9 +194,12 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
     for line in why:
         world.say(f"  {line}")
     details = {"answer": verdict.answer.name.lower(), "headline": headline(verdict), "start": start}
-    log.add(journal.GATE, world.now(), version=plan.canary, weight=weight, reasons=why, **details)
-    if verdict.answer is Answer.FAIL:
-        return _roll_back(plan, weight, why, world, log)
+    judged = world.now()
+    # The traffic first: a journal that cannot be written must leave no canary that failed where it was.
+    done = world.roll_back() if verdict.answer is Answer.FAIL else None
+    log.add(journal.GATE, judged, version=plan.canary, weight=weight, reasons=why, **details)
+    if done is not None:
+        return _rolled_back(plan, weight, why, world, log, done=done)
     if verdict.answer is Answer.MORE:
         log.add(journal.HELD, world.now(), weight=weight, why=headline(verdict))
         world.say(
@@ -199,8 +209,10 @@ def _step(plan: Promotion, weight: int, world: World, log: journal.Journal) -> E
     return None
 
 
-def _roll_back(plan: Promotion, weight: int, why: Sequence[str], world: World, log: journal.Journal) -> End:
-    done = world.roll_back()
+def _rolled_back(
+    plan: Promotion, weight: int, why: Sequence[str], world: World, log: journal.Journal, *, done: bool
+) -> End:
+    """Write down and say how a rollback ended."""
     if done:
         log.add(journal.ROLLED_BACK, world.now(), version=plan.canary, recorded=True)
     else:

@@ -185,6 +185,32 @@ def test_figures_that_cannot_be_read_for_a_while_are_waited_for(log: Journal) ->
     assert world.config == {"v1": 95, "v2": 5}
 
 
+def test_a_journal_that_cannot_be_written_leaves_no_failed_canary_where_it_was(
+    log: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(event: str, *_: object, **__: object) -> None:
+        if event == journal.GATE:
+            raise RolloutError("the disk is full")
+
+    monkeypatch.setattr(Journal, "add", lambda _, *words, **details: full(*words, **details))
+    world = Played(errors=0.5)
+    with pytest.raises(RolloutError, match="full"):
+        promote(PLAN, world, log)
+    assert world.config == {"v1": 100, "v2": 0}
+
+
+def test_somebody_who_changes_the_config_during_the_last_preview_is_not_said_to_have_promoted(log: Journal) -> None:
+    class Changed(Played):
+        def finish(self, message: str) -> None:
+            super().finish(message)
+            self.stable = "v1"
+
+    world = Changed()
+    assert promote(PLAN, world, log) is End.HELD
+    assert world.lines[-1] == "held: v1 is the stable version in the config now: somebody else changed it"
+    assert all(event["event"] != journal.PROMOTED for event in log.events())
+
+
 def test_without_figures_no_canary_gets_traffic(log: Journal) -> None:
     world = Played()
     world.has_figures = False

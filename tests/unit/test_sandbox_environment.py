@@ -229,6 +229,7 @@ def test_a_state_folder_that_somebody_removed_does_not_stop_down(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "gone"))
     monkeypatch.setattr(materials, "remove_charts", lambda _: None)
     lifecycle.clear(None)
+    assert not (tmp_path / "gone").exists()
 
 
 @pytest.mark.parametrize("command", ["env", "exec -- true", "status"])
